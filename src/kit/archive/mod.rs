@@ -1,0 +1,1 @@
+//! Archives: tar, written and read with every attribute a system has.

@@ -1,0 +1,1 @@
+//! Boot decisions, and the words each boot loader wants them in.

@@ -1,0 +1,1 @@
+//! One stream from one machine to many, node by node.

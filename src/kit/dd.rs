@@ -1,0 +1,1 @@
+//! Raw disks, partitions and images as sources and sinks.

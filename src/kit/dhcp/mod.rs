@@ -1,0 +1,1 @@
+//! DHCP on dhcproto: server and client.

@@ -1,0 +1,1 @@
+//! Disks and image files: tables, the guard, attaching to loop devices.

@@ -1,0 +1,1 @@
+//! Filesystems: made, mounted, probed; and what stands in them.

@@ -1,0 +1,15 @@
+//! Plain Rust and tokio: what the primitives are made of. Knows no script engine, prints nothing, exits never.
+
+pub mod archive;
+pub mod boot;
+pub mod chain;
+pub mod dd;
+pub mod dhcp;
+pub mod disk;
+pub mod fs;
+pub mod net;
+pub mod node;
+pub mod process;
+pub mod step;
+pub mod stream;
+pub mod tftp;

@@ -1,0 +1,1 @@
+//! Programs run to their end.

@@ -1,0 +1,1 @@
+//! Step files: where each node stands.

@@ -1,0 +1,45 @@
+//! Bytes on their way: sources, sinks, and the copy between them.
+//!
+//! Both ends block and run on threads of their own; the chain bridges them to the network.
+
+use crate::host::{Fault, Result};
+
+/// Where a stream comes from: a tree, a disk, a command. Made fresh for one pass.
+pub trait Source: Send {
+    /// For people and errors: `tar of /usr`, `disk.img`.
+    fn describe(&self) -> String;
+
+    /// Bytes to come, where that is known before.
+    fn size(&self) -> Option<u64> {
+        None
+    }
+
+    /// Fills some of `buffer`; 0 is the clean end, told only once all is known to be well (a command's exit status
+    /// included). After a fault the source is over, and what came before must not pass for whole.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize>;
+}
+
+/// Where a stream goes. One of [`Sink::finish`] or [`Sink::abort`] ends it; a sink dropped without either aborts.
+pub trait Sink: Send {
+    fn describe(&self) -> String;
+
+    /// Takes all of `data`.
+    fn write(&mut self, data: &[u8]) -> Result<()>;
+
+    /// The clean end of the stream: flushes, verifies, waits for a command. Only after this does the data count.
+    fn finish(&mut self) -> Result<Delivered>;
+
+    /// The stream was cut short: kills a command, leaves nothing that passes for whole.
+    fn abort(&mut self, why: &Fault);
+}
+
+/// What a sink made of the stream.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+pub struct Delivered {
+    /// Bytes of the stream taken.
+    pub bytes: u64,
+    /// Entries unpacked, for an archive.
+    pub entries: u64,
+    /// What the person should know though it did not fail: a socket skipped, an xattr the filesystem refused.
+    pub warnings: Vec<String>,
+}

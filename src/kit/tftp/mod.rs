@@ -1,0 +1,1 @@
+//! TFTP: a server on async-tftp, a client of our own.

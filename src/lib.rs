@@ -1,0 +1,6 @@
+//! kar: a scripting host for installing machines over the network.
+//!
+//! The rooms and their directions stand in docs/architecture.md.
+
+pub mod host;
+pub mod kit;
