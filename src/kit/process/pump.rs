@@ -1,7 +1,7 @@
 //! Moves bytes to and from a running program until it has ended.
 
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::process::{ChildStderr, ChildStdin, ChildStdout};
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ impl Pump {
             stderr.as_ref().map(AsFd::as_fd),
         ];
         for pipe in pipes.into_iter().flatten() {
-            fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
+            unblock(pipe)
                 .map_err(|error| Fault::io("proc.start", format_args!("listen to `{}`", group.line()), error))?;
         }
         Ok(Pump { stdin, stdout, stderr, out: Kept::new(options.limit), err: Kept::new(options.limit), ended: None })
@@ -91,8 +91,13 @@ impl Pump {
     }
 }
 
+/// From now on, reads and writes of this pipe do not wait.
+pub(crate) fn unblock(pipe: BorrowedFd<'_>) -> io::Result<()> {
+    fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map(drop).map_err(io::Error::from)
+}
+
 /// Reads what is there; closes the pipe at its end.
-fn take(pipe: &mut Option<impl Read>, kept: &mut Kept) -> io::Result<()> {
+pub(crate) fn take(pipe: &mut Option<impl Read>, kept: &mut Kept) -> io::Result<()> {
     let mut buffer = [0; 64 << 10];
     while let Some(open) = pipe {
         match open.read(&mut buffer) {
