@@ -73,7 +73,13 @@ pub struct Delivered {
     pub warnings: Vec<String>,
 }
 
-/// A plan opens nothing: what would be written goes nowhere.
+/// A plan opens nothing: nothing comes, and what would be written goes nowhere.
+impl Planned for Box<dyn Source> {
+    fn planned(_: &Effect<'_>) -> Result<Self> {
+        Ok(Box::new(blob(Vec::new())))
+    }
+}
+
 impl Planned for Box<dyn Sink> {
     fn planned(_: &Effect<'_>) -> Result<Self> {
         Ok(Box::new(discard()))
