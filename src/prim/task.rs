@@ -147,6 +147,7 @@ pub mod module {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn start(ctx: NativeCallContext, body: FnPtr) -> Raw<Task> {
+        host_of(&ctx);
         Ok(start_task(Callback::of(&ctx, body), Worker::current().label, Vec::new())?)
     }
 
@@ -192,9 +193,10 @@ pub mod module {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn sleep(ctx: NativeCallContext, time: Dynamic) -> Raw<()> {
+        let host = host_of(&ctx);
         let time =
             time_of(&time)?.ok_or_else(|| Fault::new("task.time", format!("cannot wait for {time}: not a time")))?;
-        Ok(host_of(&ctx).wait(async {
+        Ok(host.wait(async {
             tokio::time::sleep(time).await;
             Ok(())
         })?)
@@ -216,7 +218,7 @@ pub mod module {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn retry(ctx: NativeCallContext, options: Map, body: FnPtr) -> Raw<Dynamic> {
-        let opts = options_of("task::retry", options)?;
+        let opts = options_of(&ctx, "task::retry", options)?;
         let times = opts.count("times", 1, 1_000_000)?.unwrap_or(3);
         let pause = opts.time("pause")?.unwrap_or(Duration::from_secs(1));
         let host = host_of(&ctx);
