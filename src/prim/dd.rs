@@ -30,16 +30,16 @@ pub mod module {
     /// dd::from("image", #{ size: "1KiB" })                                                   // => throws dd.range
     /// ```
     #[rhai_fn(name = "from", return_raw)]
-    pub fn from_with(path: &str, options: Map) -> Raw<SourceValue> {
-        let opts = options_of("dd::from", options)?;
+    pub fn from_with(ctx: NativeCallContext, path: &str, options: Map) -> Raw<SourceValue> {
+        let opts = options_of(&ctx, "dd::from", options)?;
         let options = FromOptions { offset: opts.size("offset")?.unwrap_or(0), size: opts.size("size")? };
         Ok(SourceValue::new(Box::new(dd::from(Path::new(path), &options)?)))
     }
 
     /// As above, all of it.
     #[rhai_fn(return_raw)]
-    pub fn from(path: &str) -> Raw<SourceValue> {
-        from_with(path, Map::new())
+    pub fn from(ctx: NativeCallContext, path: &str) -> Raw<SourceValue> {
+        from_with(ctx, path, Map::new())
     }
 
     /// A disk, a partition or an image as a sink, written in place from `offset` on. What lies around the written range
@@ -49,9 +49,11 @@ pub mod module {
     /// # Options
     /// - `offset` (size, 0): where on the target the stream begins, in bytes
     /// - `verify` (flag, false): read everything back at the end and compare
+    /// - `force` (flag, false): write to a disk that is in use
     ///
     /// # Errors
     /// - `dd.open`: it cannot be written, or is neither a file nor a block device
+    /// - `disk.busy`: it, or the disk it is a part of, is in use
     /// - `dd.small`: it is too small; told before anything is written where the stream's size is known
     /// - `dd.write`, from the copy: the device fails; the message names device and offset
     /// - `dd.verify`, from the copy: what was read back is not what was written
@@ -65,10 +67,11 @@ pub mod module {
     /// ```
     #[rhai_fn(name = "into", return_raw)]
     pub fn into_with(ctx: NativeCallContext, path: &str, options: Map) -> Raw<SinkValue> {
-        let opts = options_of("dd::into", options)?;
+        let opts = options_of(&ctx, "dd::into", options)?;
         let options = IntoOptions { offset: opts.size("offset")?.unwrap_or(0), verify: opts.flag("verify")? };
-        let path = Path::new(path);
-        let effect = Effect::new("dd.into", path.display().to_string(), Weight::Destroy).guard(|| dd::guard(path));
+        let (path, force) = (Path::new(path), opts.flag("force")?);
+        let effect =
+            Effect::new("dd.into", path.display().to_string(), Weight::Destroy).guard(|| dd::guard(path, force));
         let sink =
             host_of(&ctx).perform(effect, || dd::into(path, &options).map(|sink| Box::new(sink) as Box<dyn Sink>))?;
         Ok(SinkValue::new(sink))

@@ -122,7 +122,7 @@ pub mod module {
     /// ```
     #[rhai_fn(name = "reboot", return_raw)]
     pub fn reboot_with(ctx: NativeCallContext, options: Map) -> Raw<()> {
-        let opts = options_of("node::reboot", options)?;
+        let opts = options_of(&ctx, "node::reboot", options)?;
         Ok(switch(&host_of(&ctx), Power::Reboot, &opts)?)
     }
 
@@ -147,7 +147,7 @@ pub mod module {
     /// ```
     #[rhai_fn(name = "poweroff", return_raw)]
     pub fn poweroff_with(ctx: NativeCallContext, options: Map) -> Raw<()> {
-        let opts = options_of("node::poweroff", options)?;
+        let opts = options_of(&ctx, "node::poweroff", options)?;
         Ok(switch(&host_of(&ctx), Power::Off, &opts)?)
     }
 

@@ -20,8 +20,8 @@ fn input(opts: &Opts) -> Result<Option<Vec<u8>>> {
     }
 }
 
-fn read_options(options: Map) -> Result<Options> {
-    let opts = options_of("proc::run", options)?;
+fn read_options(ctx: &NativeCallContext, options: Map) -> Result<Options> {
+    let opts = options_of(ctx, "proc::run", options)?;
     Ok(Options {
         chroot: opts.path("chroot")?,
         env: environment(&opts)?,
@@ -66,7 +66,7 @@ pub mod module {
     /// ```
     #[rhai_fn(name = "run", return_raw)]
     pub fn run_with(ctx: NativeCallContext, program: &str, args: Array, options: Map) -> Raw<Map> {
-        let options = read_options(options)?;
+        let options = read_options(&ctx, options)?;
         let args = words("proc::run", args)?;
         let host = host_of(&ctx);
         let effect = Effect::new("proc.run", format!("{program} {}", args.join(" ")).trim_end(), Weight::Change);

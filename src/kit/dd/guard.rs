@@ -8,6 +8,6 @@ use crate::host::Result;
 ///
 /// # Errors
 /// That of the disk room's guard: the target, or the disk it lies on, is in use.
-pub fn guard(_path: &Path) -> Result<()> {
+pub fn guard(_path: &Path, _force: bool) -> Result<()> {
     Ok(())
 }
