@@ -111,8 +111,17 @@ fn names(root: &Path) {
     }
     symlink("long/".repeat(200), dir.join("link-1000")).unwrap();
     let names: [&[u8]; 11] = [
-        b"with space", b"-rf", b"new\nline", b"tab\there", b"back\\slash", b"quote'\"", b"star*?[", "k\u{e4}se \u{1f9c0}".as_bytes(),
-        b"\xff\xfe not utf-8", b"...", b"a=b",
+        b"with space",
+        b"-rf",
+        b"new\nline",
+        b"tab\there",
+        b"back\\slash",
+        b"quote'\"",
+        b"star*?[",
+        "k\u{e4}se \u{1f9c0}".as_bytes(),
+        b"\xff\xfe not utf-8",
+        b"...",
+        b"a=b",
     ];
     for name in names {
         file(&dir.join(OsStr::from_bytes(name)), name);

@@ -80,7 +80,9 @@ fn entry(part: &str) -> Result<(u16, u32, u16), String> {
     let bits = bits(permissions).ok_or_else(bad)?;
     let id = || -> Result<u32, String> {
         let number = rest.first().and_then(|id| id.parse().ok()).or_else(|| name.parse().ok());
-        number.or_else(|| lookup(class, name)).ok_or_else(|| format!("the ACL names `{}`, unknown here", name.escape_default()))
+        number
+            .or_else(|| lookup(class, name))
+            .ok_or_else(|| format!("the ACL names `{}`, unknown here", name.escape_default()))
     };
     match (class, name.is_empty()) {
         ("user" | "u", true) => Ok((USER_OBJ, NO_ID, bits)),

@@ -70,7 +70,8 @@ impl Push {
         }
     }
 
-    pub(super) fn cut(self, why: Fault) {
+    pub(super) fn cut(mut self, why: Fault) {
+        let _ = self.flush();
         let _ = self.sender.send(Message::Cut(why));
     }
 }

@@ -1,7 +1,7 @@
 //! Extended records: `LENGTH KEY=VALUE\n` (POSIX.1-2017 pax, "pax Extended Header").
 
-use super::sparse::{self, Extents, decimal};
 use super::acl;
+use super::sparse::{self, Extents, decimal};
 use crate::kit::tree::xattrs::Xattrs;
 
 /// The kernel lists 64 KiB of names at most, ext4 far less.
@@ -90,7 +90,8 @@ impl Pax {
     }
 
     fn record(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
-        let number = || -> Result<Option<u64>, String> { if value.is_empty() { Ok(None) } else { decimal(value).map(Some) } };
+        let number =
+            || -> Result<Option<u64>, String> { if value.is_empty() { Ok(None) } else { decimal(value).map(Some) } };
         let text = || (!value.is_empty()).then(|| value.to_vec());
         match key {
             b"path" => self.path = text(),
@@ -227,7 +228,13 @@ mod tests {
 
     #[test]
     fn times_before_1970_and_with_fractions() {
-        for (value, text) in [((0, 0), "0"), ((5, 500_000_000), "5.5"), ((-2, 500_000_000), "-1.5"), ((-1, 1), "-0.999999999"), ((10, 1), "10.000000001")] {
+        for (value, text) in [
+            ((0, 0), "0"),
+            ((5, 500_000_000), "5.5"),
+            ((-2, 500_000_000), "-1.5"),
+            ((-1, 1), "-0.999999999"),
+            ((10, 1), "10.000000001"),
+        ] {
             assert_eq!(time(value), text);
             assert_eq!(parse_time(text.as_bytes()), Some(value));
         }
@@ -247,7 +254,9 @@ mod tests {
 
     #[test]
     fn broken_records_are_refused() {
-        for data in ["5", "99 a=b\n", "6 ab=\nx", "x a=b\n", "3 \n", "0 a=b\n", "18446744073709551615 a=b\n", "9 uid=-1\n"] {
+        for data in
+            ["5", "99 a=b\n", "6 ab=\nx", "x a=b\n", "3 \n", "0 a=b\n", "18446744073709551615 a=b\n", "9 uid=-1\n"]
+        {
             assert!(Pax::default().apply(data.as_bytes()).is_err(), "{data}");
         }
     }

@@ -192,7 +192,8 @@ impl<R: BufRead> Reader<R> {
         }
         if matches!(kind, Kind::CharDevice | Kind::BlockDevice) {
             let in_header = |range| if header::has_devices(block) { field(range) } else { None };
-            let pair = pax.major.or_else(|| in_header(header::MAJOR)).zip(pax.minor.or_else(|| in_header(header::MINOR)));
+            let pair =
+                pax.major.or_else(|| in_header(header::MAJOR)).zip(pax.minor.or_else(|| in_header(header::MINOR)));
             let known = pair.filter(|(major, minor)| *major < 1 << 12 && *minor < 1 << 20);
             entry.device = known.ok_or_else(|| bad(format!("the device `{}` has no numbers", show(&path))))?;
         }

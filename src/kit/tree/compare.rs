@@ -83,7 +83,11 @@ fn entries(a: &Entry, b: &Entry, times: bool, add: &mut impl FnMut(String)) {
 
 fn attributes(a: &Entry, b: &Entry, pair: &mut impl FnMut(&str, String, String)) {
     let find = |entry: &Entry, name: &[u8]| {
-        entry.xattrs.iter().find(|(known, _)| known == name).map_or_else(|| "missing".to_string(), |(_, value)| hex(value))
+        entry
+            .xattrs
+            .iter()
+            .find(|(known, _)| known == name)
+            .map_or_else(|| "missing".to_string(), |(_, value)| hex(value))
     };
     let mut names: Vec<&[u8]> = a.xattrs.iter().chain(&b.xattrs).map(|(name, _)| name.as_slice()).collect();
     names.sort_unstable();

@@ -134,9 +134,7 @@ fn matches_name(tokens: &[Token], name: &[u8]) -> bool {
         Token::Byte(wanted) => wanted == byte,
         Token::Any => true,
         Token::Star => false,
-        Token::Set { negated, ranges } => {
-            ranges.iter().any(|(low, high)| (low..=high).contains(&byte)) != *negated
-        }
+        Token::Set { negated, ranges } => ranges.iter().any(|(low, high)| (low..=high).contains(&byte)) != *negated,
     };
     glob(tokens, name, |token| *token == Token::Star, one, 0)
 }

@@ -125,8 +125,9 @@ impl Walker {
         if !self.started {
             self.started = true;
             let stat = fstat(&*self.top).map_err(|error| failed("examine", b"", error))?;
-            let opened = openat(&*self.top, ".", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
-                .map_err(|_| self.gone())?;
+            let opened =
+                openat(&*self.top, ".", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+                    .map_err(|_| self.gone())?;
             let item = Item {
                 path: Vec::new(),
                 dir: self.top.clone(),
