@@ -7,6 +7,7 @@ pub mod dd;
 pub mod dhcp;
 pub mod disk;
 pub mod fs;
+pub mod namespace;
 pub mod net;
 pub mod node;
 pub mod process;
