@@ -14,3 +14,4 @@ pub mod process;
 pub mod step;
 pub mod stream;
 pub mod tftp;
+pub mod tree;
