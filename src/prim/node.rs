@@ -53,7 +53,7 @@ pub mod module {
     /// let line = node::cmdline();
     /// type_of(line.kar)                   // => "map"
     /// "no.such.word" in line              // => false
-    /// line.kar.server ?? "nobody"         // => "nobody"
+    /// "no.such.word" in line.kar          // => false
     /// ```
     #[rhai_fn(return_raw)]
     pub fn cmdline() -> Raw<Map> {
