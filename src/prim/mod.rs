@@ -9,8 +9,13 @@ pub mod prelude;
 mod callback;
 pub mod doc;
 mod ends;
+mod words;
 
+mod dd;
 mod log;
+mod node;
+mod proc;
+mod stream;
 mod task;
 
 pub use ground::{Ground, Scripts};
@@ -39,6 +44,10 @@ macro_rules! modules {
 }
 
 modules! {
+    dd: "raw disks, partitions and images",
+    stream: "bytes from a source to a sink",
+    node: "the machine kar runs on: facts, command line, reboot",
+    proc: "programs, run without a shell",
     task: "work side by side, waits, second tries",
     log: "what a person reads while it runs",
 }
