@@ -116,11 +116,10 @@ proptest! {
 
     #[test]
     fn what_reads_renders_back(lines in prop::collection::vec("(kernel|initrd|boot|exit|menu|item item[0-2]|:item[0-2]|goto|choose|chain)( [a-z$#;{}]{0,6}){0,3}", 0..8)) {
-        if let Ok(decision) = read(&format!("#!ipxe\n{}\n", lines.join("\n"))) {
-            if let Ok(text) = render(&decision, Flavour::Ipxe) {
+        if let Ok(decision) = read(&format!("#!ipxe\n{}\n", lines.join("\n")))
+            && let Ok(text) = render(&decision, Flavour::Ipxe) {
                 prop_assert_eq!(read(&text).unwrap(), decision);
             }
-        }
     }
 
     /// A value never adds a line: the number of lines depends on the shape alone.

@@ -28,7 +28,7 @@ pub const LIMIT: usize = 4096;
 pub fn parse(text: &str) -> Option<String> {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).peekable();
     let first = *lines.peek()?;
-    let word = match lines.filter_map(set_step).last() {
+    let word = match lines.filter_map(set_step).next_back() {
         Some(word) => word,
         None => first.split_whitespace().next()?.trim_matches('"'),
     };
