@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, Map, NativeCallContext};
 
-use super::ground::{Ground, Raw, to_fault};
+use super::ground::{Ground, Raw, keeping_place, to_fault};
 use crate::host::{Fault, Result, Worker};
 
 // The engine calls these volatile; they are the only way to give a closure its modules and functions again.
@@ -47,7 +47,7 @@ impl Callback {
         #[expect(deprecated)]
         let ctx = context.create_context(&engine);
         let args: Vec<Dynamic> = args.into_iter().map(detach).collect();
-        Ok(closure.call_raw(&ctx, None, args)?.flatten())
+        Ok(keeping_place(|| closure.call_raw(&ctx, None, args))?.flatten())
     }
 
     /// A decision that a server waits for: bounded in time, its failure a fault that names the place in the script.

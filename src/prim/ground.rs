@@ -1,5 +1,6 @@
 //! What a running script gives its primitives: the host, and engines for closures called elsewhere.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use rhai::{Dynamic, Engine, EvalAltResult, Map, NativeCallContext, Position};
@@ -25,13 +26,35 @@ pub struct Ground {
     pub scripts: Arc<dyn Scripts>,
 }
 
+thread_local! {
+    /// Where the script calls the primitive that is at work on this thread: the engine does not give its place to an
+    /// error of a `module::function`. Set by [`host_of`] and `options_of`, which every primitive that can fail begins
+    /// with; kept over closures by [`Callback`](super::callback::Callback).
+    static CALL: Cell<Position> = const { Cell::new(Position::NONE) };
+}
+
+/// Remembers the place of this call for the faults it may end with.
+pub(super) fn begin(ctx: &NativeCallContext) {
+    CALL.set(ctx.call_position());
+}
+
+/// Runs a script's closure from inside a primitive, whose own place is the current one again afterwards.
+pub(super) fn keeping_place<T>(body: impl FnOnce() -> T) -> T {
+    let place = CALL.get();
+    let result = body();
+    CALL.set(place);
+    result
+}
+
 impl Ground {
     pub(super) fn of(ctx: &NativeCallContext) -> Ground {
         ctx.tag().and_then(|tag| tag.clone().try_cast::<Ground>()).expect("the script room tags every engine")
     }
 }
 
+/// The host a primitive works on. Called first in every primitive that can fail: see [`begin`].
 pub fn host_of(ctx: &NativeCallContext) -> Host {
+    begin(ctx);
     Ground::of(ctx).host
 }
 
@@ -41,7 +64,7 @@ impl From<Fault> for Box<EvalAltResult> {
             // Not catchable by a script: nothing may keep Ctrl-C from ending it.
             return EvalAltResult::ErrorTerminated(Dynamic::UNIT, Position::NONE).into();
         }
-        EvalAltResult::ErrorRuntime(from_fault(&fault), Position::NONE).into()
+        EvalAltResult::ErrorRuntime(from_fault(&fault), CALL.get()).into()
     }
 }
 

@@ -9,7 +9,8 @@ pub use super::ground::{Raw, from_fault, host_of, to_fault};
 pub use crate::host::{Effect, Fault, Host, Level, Opts, Planned, Result, Weight};
 
 /// The options of one call, checked against the `# Options` list of its doc comment. `call` is `module::function`.
-pub fn options_of(call: &'static str, options: Map) -> Result<Opts> {
+pub fn options_of(ctx: &NativeCallContext, call: &'static str, options: Map) -> Result<Opts> {
+    super::ground::begin(ctx);
     Opts::new(call, options, super::doc::options_of(call))
 }
 
