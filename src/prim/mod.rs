@@ -11,7 +11,9 @@ pub mod doc;
 mod ends;
 
 mod log;
+mod tar;
 mod task;
+mod tree;
 
 pub use ground::{Ground, Scripts};
 
@@ -39,6 +41,8 @@ macro_rules! modules {
 }
 
 modules! {
+    tar: "trees as archives, with every attribute a system has",
+    tree: "digests of trees, and what two trees differ in",
     task: "work side by side, waits, second tries",
     log: "what a person reads while it runs",
 }
