@@ -3,11 +3,11 @@
 //! A new primitive: write its file beside the others (`log.rs` is the shortest, `task.rs` shows closures), name it
 //! in [`MODULES`], and run the tests: they name what is missing.
 
+pub mod doc;
 pub mod ground;
 pub mod prelude;
 
 mod callback;
-pub mod doc;
 mod ends;
 mod words;
 
@@ -16,7 +16,9 @@ mod log;
 mod node;
 mod proc;
 mod stream;
+mod tar;
 mod task;
+mod tree;
 
 pub use ground::{Ground, Scripts};
 
@@ -44,6 +46,8 @@ macro_rules! modules {
 }
 
 modules! {
+    tar: "trees as archives, with every attribute a system has",
+    tree: "digests of trees, and what two trees differ in",
     dd: "raw disks, partitions and images",
     stream: "bytes from a source to a sink",
     node: "the machine kar runs on: facts, command line, reboot",
