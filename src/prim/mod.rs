@@ -10,6 +10,7 @@ mod callback;
 pub mod doc;
 mod ends;
 
+mod chain;
 mod log;
 mod task;
 
@@ -39,6 +40,7 @@ macro_rules! modules {
 }
 
 modules! {
+    chain: "one stream from one machine to many, node by node",
     task: "work side by side, waits, second tries",
     log: "what a person reads while it runs",
 }
