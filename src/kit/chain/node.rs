@@ -44,6 +44,8 @@ struct Node {
     tasks: JoinSet<()>,
     tell: mpsc::Sender<Event>,
     plan: Option<Plan>,
+    /// Kept beside the one that is fed: the sink must not see an end before it is known why.
+    fan: Fan,
     started: Instant,
     /// What there still is to hear from.
     links: usize,
@@ -78,6 +80,7 @@ pub async fn run(
         tasks: JoinSet::new(),
         tell,
         plan: None,
+        fan: Fan::default(),
         started: Instant::now(),
         links: 0,
         ended: false,
@@ -134,8 +137,7 @@ impl Node {
         tokio::select! {
             () = cancel.cancelled() => return Err(Fault::stopped()),
             _ = tick.tick() => self.peer.ack(self.sink.written.load(Ordering::Relaxed)),
-            taken = &mut self.sink.result, if self.taken.is_none() => {
-                let taken = taken.unwrap_or_else(|_| Err(panicked("sink")));
+            taken = self.sink.outcome(), if self.taken.is_none() => {
                 if let Err(fault) = &taken && self.links > 0 {
                     self.peer.say(&Message::Trouble { kind: fault.kind.to_string(), message: clean(&fault.message) });
                 }
@@ -196,6 +198,7 @@ impl Node {
                 let _ = tell.send(Event::Link(next.position, fed)).await;
             });
         }
+        self.fan = fan.clone();
         let (found, arrived) = mpsc::channel(1);
         let (secret, session, notes) = (self.secret.link(&plan.key), self.session.clone(), self.options.notes.clone());
         self.tasks.spawn(upstream::open(listener, secret, session, notes, found));
@@ -244,7 +247,8 @@ impl Node {
             }
         };
         self.peer.say(&word);
-        if outcome.is_err() && self.taken.is_none() {
+        self.fan = Fan::default();
+        if outcome.is_err() {
             self.sink.ended().await;
         }
         let server_gone = matches!(&outcome, Err(fault) if fault.kind == "chain.server");

@@ -25,7 +25,9 @@ pub struct Taken {
 /// The node's hold on the thread.
 pub struct SinkThread {
     pub written: Arc<AtomicU64>,
-    pub result: oneshot::Receiver<Result<Taken>>,
+    result: oneshot::Receiver<Result<Taken>>,
+    /// The result was heard: it comes once.
+    over: bool,
     why: Arc<Mutex<Option<Fault>>>,
 }
 
@@ -34,7 +36,7 @@ impl SinkThread {
     pub fn start(sink: Box<dyn Sink>, worker: Worker) -> Result<(SinkThread, mpsc::Sender<Flow>)> {
         let (feed, queue) = mpsc::channel();
         let (done, result) = oneshot::channel();
-        let thread = SinkThread { written: Arc::default(), result, why: Arc::default() };
+        let thread = SinkThread { written: Arc::default(), result, over: false, why: Arc::default() };
         let (written, why) = (thread.written.clone(), thread.why.clone());
         let worker = Worker { deadline: None, ..worker };
         std::thread::Builder::new()
@@ -47,6 +49,13 @@ impl SinkThread {
         Ok((thread, feed))
     }
 
+    /// What came of it, once. Cancel-safe.
+    pub async fn outcome(&mut self) -> Result<Taken> {
+        let outcome = (&mut self.result).await;
+        self.over = true;
+        outcome.unwrap_or_else(|_| Err(panicked("sink")))
+    }
+
     /// Ends it before the next write, for this reason.
     pub fn abort(&self, fault: &Fault) {
         if let Ok(mut why) = self.why.lock() {
@@ -56,7 +65,9 @@ impl SinkThread {
 
     /// Waits until the sink is out of the way, a while at most: a write that hangs in the kernel cannot be ended.
     pub async fn ended(&mut self) {
-        let _ = timeout(ABORT, &mut self.result).await;
+        if !self.over {
+            let _ = timeout(ABORT, self.outcome()).await;
+        }
     }
 }
 
