@@ -4,6 +4,7 @@
 //! in [`MODULES`], and run the tests: they name what is missing.
 
 pub mod doc;
+pub mod doc;
 pub mod ground;
 pub mod prelude;
 
@@ -11,6 +12,7 @@ mod callback;
 mod ends;
 mod words;
 
+mod chain;
 mod dd;
 mod log;
 mod node;
@@ -50,6 +52,7 @@ modules! {
     tree: "digests of trees, and what two trees differ in",
     dd: "raw disks, partitions and images",
     stream: "bytes from a source to a sink",
+    chain: "one stream from one machine to many, node by node",
     node: "the machine kar runs on: facts, command line, reboot",
     proc: "programs, run without a shell",
     task: "work side by side, waits, second tries",
