@@ -99,15 +99,20 @@ fn read_logical(
         let sector = read_at(file, at * u64::from(geometry.sector_size), 512)?;
         let Some(ebr) = parse(&sector) else { return broken("no boot record there") };
         // A deleted one leaves an empty entry; the kernel does not count it.
-        if ebr.partition_1.sectors > 0 && ebr.partition_1.is_used() && !ebr.partition_1.is_extended() {
+        if ebr.partition_1.sectors > 0 && ebr.partition_1.is_used() && !leads_on(&ebr.partition_1) {
             let number = 5 + partitions.iter().filter(|part| part.number > 4).count() as u32;
             partitions.push(partition(number, at, &ebr.partition_1));
         }
-        if !ebr.partition_2.is_extended() || ebr.partition_2.sectors == 0 {
+        if !leads_on(&ebr.partition_2) || ebr.partition_2.sectors == 0 {
             return Ok(None);
         }
         at = extended.start + u64::from(ebr.partition_2.starting_lba);
     }
+}
+
+/// mbrman counts c5 and d5 among the extended types; Linux and sfdisk do not.
+fn leads_on(entry: &MBRPartitionEntry) -> bool {
+    Kind::Byte(entry.sys).is_extended()
 }
 
 /// The rules of extended and logical partitions, and where each EBR goes.

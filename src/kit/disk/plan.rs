@@ -222,7 +222,8 @@ impl Region {
             0 => 0,
             fills => end.saturating_sub(used) / fills / self.align * self.align,
         };
-        if used > end || (fills > 0 && share == 0) {
+        // Running into one with a start of its own is an overlap, which the check of the whole finds.
+        if used > self.end || (fills > 0 && share == 0) {
             let number = run.iter().map(|ask| ask.number.to_string()).collect::<Vec<_>>().join(", ");
             let message =
                 format!("partitions {number} do not fit: they need sectors {at} to {used}, free is up to {end}");
