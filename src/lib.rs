@@ -2,5 +2,8 @@
 //!
 //! The rooms and their directions stand in docs/architecture.md.
 
+pub mod cli;
 pub mod host;
 pub mod kit;
+pub mod prim;
+pub mod script;

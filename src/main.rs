@@ -1,1 +1,3 @@
-fn main() {}
+fn main() -> kar::cli::Exit {
+    kar::cli::main()
+}

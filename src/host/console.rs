@@ -17,6 +17,9 @@ pub trait Console: Send + Sync {
     /// `label` names the node the line is about.
     fn log(&self, level: Level, label: Option<&str>, text: &str);
 
+    /// Data that the script prints, for standard output.
+    fn print(&self, text: &str);
+
     /// Starts a progress line; it ends when the last clone of the meter is dropped.
     fn meter(&self, label: Option<&str>, title: &str, total: Option<u64>) -> Meter;
 }
@@ -50,6 +53,8 @@ pub struct Silent;
 
 impl Console for Silent {
     fn log(&self, _: Level, _: Option<&str>, _: &str) {}
+
+    fn print(&self, _: &str) {}
 
     fn meter(&self, _: Option<&str>, _: &str, _: Option<u64>) -> Meter {
         Meter::new(Silent)

@@ -1,0 +1,33 @@
+//! What a person sees and types.
+
+mod args;
+mod check;
+mod console;
+mod doc;
+mod exit;
+mod library;
+mod recipe_args;
+mod report;
+mod run;
+
+use clap::Parser;
+
+pub use exit::Exit;
+
+/// Runs the command line and says with what code to end.
+pub fn main() -> Exit {
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+        }
+    };
+    match args.command {
+        args::Command::Run(run) => run::run(run),
+        args::Command::Check(check) => check::check(&check),
+        args::Command::Doc(doc) => doc::doc(&doc),
+        args::Command::Lib(lib) => library::lib(&lib),
+        args::Command::Recipes(recipes) => library::recipes(&recipes),
+    }
+}

@@ -1,0 +1,79 @@
+//! A recipe's PARAMS as a command line: help, defaults, and the nearest name for a misspelt one.
+
+use clap::builder::{PossibleValuesParser, StyledStr};
+use clap::{Arg, ArgAction, Args as _, Command, FromArgMatches};
+use rhai::{Array, Dynamic, Map};
+
+use super::args::HostArgs;
+use crate::host::Fault;
+use crate::script::run::Recipe;
+use crate::script::{Kind, Param};
+
+/// The values for the recipe's `args`, and the options of kar itself found among them.
+///
+/// # Errors
+/// clap's own (usage, help), or a fault that names the parameter and its value.
+pub fn parse(recipe: &Recipe, words: &[String]) -> Result<(Map, HostArgs), Refusal> {
+    let command = command(recipe);
+    let name = command.get_name().to_string();
+    let matches = command.try_get_matches_from(std::iter::once(&name).chain(words)).map_err(Refusal::Usage)?;
+    let mut values = Map::new();
+    for param in &recipe.params {
+        let given: Vec<&String> = matches.get_many::<String>(&param.name).into_iter().flatten().collect();
+        let value = match given.as_slice() {
+            [] => param.value.clone(),
+            texts => {
+                let parsed = texts.iter().map(|text| param.parse(text)).collect::<Result<Vec<_>, _>>();
+                joined(param, parsed.map_err(Refusal::Value)?)
+            }
+        };
+        values.insert(param.name.as_str().into(), value);
+    }
+    let host = HostArgs::from_arg_matches(&matches).map_err(Refusal::Usage)?;
+    Ok((values, host))
+}
+
+pub enum Refusal {
+    Usage(clap::Error),
+    Value(Fault),
+}
+
+/// A list may be given in pieces; of anything else the last one counts.
+fn joined(param: &Param, mut values: Vec<Dynamic>) -> Dynamic {
+    match param.kind {
+        Kind::List => values.into_iter().flat_map(Dynamic::cast::<Array>).collect::<Array>().into(),
+        _ => values.pop().unwrap_or_else(|| param.value.clone()),
+    }
+}
+
+fn command(recipe: &Recipe) -> Command {
+    let about = recipe.script.about();
+    let command = Command::new(format!("kar run {}", recipe.script.name));
+    let command = recipe.params.iter().fold(command, |command, param| command.arg(arg(param)));
+    HostArgs::augment_args(command)
+        .about(about.first().map(|line| line.to_string()).unwrap_or_default())
+        .after_help(StyledStr::from(about.get(1..).unwrap_or_default().join("\n").trim().to_string()))
+        .max_term_width(100)
+}
+
+fn arg(param: &Param) -> Arg {
+    let mut help = param.help.clone();
+    if let Some(value) = param.shown() {
+        help = format!("{help} [default: {value}]").trim().to_string();
+    }
+    let arg = Arg::new(param.name.clone()).long(param.name.replace('_', "-")).help(help).required(param.required);
+    let arg = match param.kind {
+        Kind::Flag => arg
+            .action(ArgAction::Append)
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+            .value_name("BOOL")
+            .hide_possible_values(true),
+        _ => arg.action(ArgAction::Append).value_name(param.kind.to_string().to_uppercase()).allow_hyphen_values(true),
+    };
+    match param.choices.is_empty() || param.kind == Kind::List {
+        true => arg,
+        false => arg.value_parser(PossibleValuesParser::new(param.choices.clone())),
+    }
+}

@@ -1,0 +1,102 @@
+//! Closures of a script, called later and from other threads.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, Map, NativeCallContext};
+
+use super::ground::{Ground, Raw, keeping_place, to_fault};
+use crate::host::{Fault, Result, Worker};
+
+// The engine calls these volatile; they are the only way to give a closure its modules and functions again.
+#[expect(deprecated)]
+type Context = rhai::NativeCallContextStore;
+
+/// A closure with all it needs to be called on another thread: the functions and imports that were in sight where it
+/// was handed over, and copies of what it captured.
+#[derive(Clone)]
+pub struct Callback(Arc<Inner>);
+
+struct Inner {
+    ground: Ground,
+    context: Context,
+    closure: FnPtr,
+}
+
+thread_local! {
+    /// Engines are made once for each thread: making one costs as much as a thousand calls.
+    static ENGINE: RefCell<Option<Rc<Engine>>> = const { RefCell::new(None) };
+}
+
+impl Callback {
+    pub fn of(ctx: &NativeCallContext, closure: FnPtr) -> Self {
+        #[expect(deprecated)]
+        let context = ctx.store_data();
+        Callback(Arc::new(Inner { ground: Ground::of(ctx), context, closure: detach_closure(closure) }))
+    }
+
+    /// Calls it on this thread, with an engine of this thread's own. The error keeps its place in the script.
+    pub fn call_raw(&self, args: Vec<Dynamic>) -> Raw<Dynamic> {
+        let Inner { ground, context, closure } = &*self.0;
+        let engine = ENGINE.with_borrow_mut(|slot| match slot {
+            Some(engine) => engine.clone(),
+            None => slot.insert(Rc::new(ground.scripts.engine(ground))).clone(),
+        });
+        #[expect(deprecated)]
+        let ctx = context.create_context(&engine);
+        let args: Vec<Dynamic> = args.into_iter().map(detach).collect();
+        Ok(keeping_place(|| closure.call_raw(&ctx, None, args))?.flatten())
+    }
+
+    /// A decision that a server waits for: bounded in time, its failure a fault that names the place in the script.
+    ///
+    /// # Errors
+    /// The closure's fault; `host.late` when `limit` is over.
+    pub fn call(&self, args: Vec<Dynamic>, limit: Duration) -> Result<Dynamic> {
+        let worker = Worker { deadline: Some(Instant::now() + limit), ..Worker::current() };
+        worker.run(|| self.call_raw(args)).map_err(|error| {
+            let mut fault = fault_of(&error);
+            fault.message = format!("{} (at {})", fault.message, self.0.ground.scripts.place(&error));
+            fault
+        })
+    }
+}
+
+/// The fault at the bottom of an engine's error.
+pub(super) fn fault_of(error: &EvalAltResult) -> Fault {
+    match error {
+        EvalAltResult::ErrorInFunctionCall(_, _, inner, _) | EvalAltResult::ErrorInModule(_, inner, _) => {
+            fault_of(inner)
+        }
+        EvalAltResult::ErrorRuntime(value, _) => to_fault(value),
+        EvalAltResult::ErrorTerminated(value, _) => match value.clone().try_cast::<Map>() {
+            Some(_) => to_fault(value),
+            None => Fault::stopped(),
+        },
+        other => Fault::new("script.error", other.to_string()),
+    }
+}
+
+/// A copy that shares nothing mutable with the original, however deep.
+pub(super) fn detach(value: Dynamic) -> Dynamic {
+    let value = value.flatten();
+    if value.is_array() {
+        return value.cast::<Array>().into_iter().map(detach).collect::<Array>().into();
+    }
+    if value.is_map() {
+        return value.cast::<Map>().into_iter().map(|(k, v)| (k, detach(v))).collect::<Map>().into();
+    }
+    match value.is_fnptr() {
+        true => detach_closure(value.cast()).into(),
+        false => value,
+    }
+}
+
+fn detach_closure(mut closure: FnPtr) -> FnPtr {
+    for captured in closure.iter_curry_mut() {
+        *captured = detach(std::mem::take(captured));
+    }
+    closure
+}

@@ -1,0 +1,44 @@
+//! The primitives: one file is one script module, thin. It checks arguments, calls kit, shapes the answer.
+//!
+//! A new primitive: write its file beside the others (`log.rs` is the shortest, `task.rs` shows closures), name it
+//! in [`MODULES`], and run the tests: they name what is missing.
+
+pub mod ground;
+pub mod prelude;
+
+mod callback;
+pub mod doc;
+mod ends;
+
+mod log;
+mod task;
+
+pub use ground::{Ground, Scripts};
+
+/// One script module, as `import`-less scripts see it: `name::function(..)`.
+pub struct Module {
+    pub name: &'static str,
+    /// One line, for `kar doc` and the reference.
+    pub about: &'static str,
+    pub make: fn() -> rhai::Module,
+    /// Names the module's own types to the engine.
+    pub types: fn(&mut rhai::Engine),
+}
+
+macro_rules! modules {
+    ($($name:ident: $about:literal,)*) => {
+        /// Everything a script can call, in the order the reference shows it. Engine, checks, `kar doc` and the
+        /// reference are made from this list alone.
+        pub const MODULES: &[Module] = &[$(Module {
+            name: stringify!($name),
+            about: $about,
+            make: || rhai::exported_module!($name::module),
+            types: $name::types,
+        },)*];
+    };
+}
+
+modules! {
+    task: "work side by side, waits, second tries",
+    log: "what a person reads while it runs",
+}

@@ -1,0 +1,242 @@
+//! `task`: work side by side, waits, second tries.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::callback::fault_of;
+use super::prelude::*;
+use crate::host::{Worker, time_of};
+
+pub fn types(engine: &mut Engine) {
+    engine.register_type_with_name::<Task>("task");
+}
+
+type Outcome = Raw<Dynamic>;
+
+/// A closure at work on a thread of its own.
+#[derive(Clone)]
+pub struct Task {
+    outcome: tokio::sync::watch::Receiver<Option<Arc<Mutex<Option<Outcome>>>>>,
+}
+
+/// As deep as scripts may call; see the engine's limit on levels.
+const STACK: usize = 64 << 20;
+
+fn start_task(callback: Callback, label: Option<String>, args: Vec<Dynamic>) -> Result<Task> {
+    let (done, outcome) = tokio::sync::watch::channel(None);
+    let worker = Worker { label, deadline: None };
+    let name = worker.label.clone().unwrap_or_else(|| "task".into());
+    std::thread::Builder::new()
+        .name(name)
+        .stack_size(STACK)
+        .spawn(move || {
+            let outcome = worker.run(|| {
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| callback.call_raw(args))).unwrap_or_else(
+                    |_| Err(Fault::new("kar.panic", "a primitive panicked: this is a bug in kar").into()),
+                )
+            });
+            let _ = done.send(Some(Arc::new(Mutex::new(Some(outcome)))));
+        })
+        .map_err(|error| Fault::io("task.start", "start a thread", error))?;
+    Ok(Task { outcome })
+}
+
+impl Task {
+    /// Waits for the end, and past Ctrl-C too: every wait in the task ends then by itself, and what it holds open must
+    /// not be undone under its hands.
+    fn join(&mut self, host: &Host) -> Outcome {
+        let ended = host.runtime().block_on(async {
+            match self.outcome.wait_for(Option::is_some).await {
+                Ok(outcome) => outcome.clone(),
+                Err(_) => None,
+            }
+        });
+        ended
+            .and_then(|slot| slot.lock().ok()?.take())
+            .unwrap_or_else(|| Err(Fault::new("task.taken", "the result of this task was taken before").into()))
+    }
+}
+
+/// The node a list item stands for: a text itself, or the `name` of a map.
+fn label_of(item: &Dynamic) -> Option<String> {
+    if item.is_string() {
+        return item.clone().into_string().ok();
+    }
+    let map = item.read_lock::<Map>()?;
+    map.get("name")?.clone().into_string().ok()
+}
+
+/// Puts the failures of a whole list behind the first one: its place stays, the message names every failed item.
+fn all_failures(failed: Vec<(String, Box<EvalAltResult>)>, of: usize) -> Box<EvalAltResult> {
+    let faults: Vec<(String, Fault)> = failed.iter().map(|(name, error)| (name.clone(), fault_of(error))).collect();
+    let mut fault = faults[0].1.clone();
+    let lines: Vec<String> = faults.iter().map(|(name, fault)| format!("{name}: {}", fault.message)).collect();
+    fault.message = match lines.as_slice() {
+        [one] => one.clone(),
+        many => format!("{} of {of} failed: {}", many.len(), many.join("; ")),
+    };
+    if fault.report.is_none() {
+        let report =
+            faults.iter().map(|(name, f)| serde_json::json!({ "item": name, "kind": f.kind, "message": f.message }));
+        fault = fault.with_report(report.collect());
+    }
+    let mut error = failed.into_iter().next().expect("at least one failed").1;
+    let mut inner = &mut *error;
+    loop {
+        match inner {
+            EvalAltResult::ErrorInFunctionCall(_, _, next, _) | EvalAltResult::ErrorInModule(_, next, _) => {
+                inner = next
+            }
+            EvalAltResult::ErrorTerminated(..) => break,
+            other => {
+                *other = EvalAltResult::ErrorRuntime(super::ground::from_fault(&fault), other.position());
+                break;
+            }
+        }
+    }
+    error
+}
+
+#[export_module]
+pub mod module {
+    /// Calls `body` with each item, all at the same time, and gives the results in the order of the list. Log lines and
+    /// journal entries of a call bear the item's name: a text itself, or the `name` of a map.
+    ///
+    /// Every call has copies of what the closure captured: nothing is shared between them. All are waited for, also
+    /// when one fails.
+    ///
+    /// # Errors
+    /// - the first failure's own kind; the message names every item that failed, and `report` lists them
+    ///
+    /// # Example
+    /// ```rhai
+    /// task::each([1, 2, 3], |n| n * n)                     // => [1, 4, 9]
+    /// task::each(["a", "b"], |n| if n == "b" { throw "no" })  // => throws script.thrown
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn each(ctx: NativeCallContext, list: Array, body: FnPtr) -> Raw<Array> {
+        let host = host_of(&ctx);
+        let callback = Callback::of(&ctx, body);
+        let of = list.len();
+        let tasks = list
+            .into_iter()
+            .map(|item| {
+                let label = label_of(&item);
+                let name = label.clone().unwrap_or_else(|| item.to_string());
+                let label = label.or_else(|| Worker::current().label);
+                Ok((name, start_task(callback.clone(), label, vec![item])?))
+            })
+            .collect::<Result<Vec<_>>>();
+        let (mut done, mut failed) = (Array::new(), Vec::new());
+        for (name, mut task) in tasks? {
+            match task.join(&host) {
+                Ok(value) => done.push(value),
+                Err(error) => failed.push((name, error)),
+            }
+        }
+        host.check()?;
+        if failed.is_empty() { Ok(done) } else { Err(all_failures(failed, of)) }
+    }
+
+    /// Starts `body` on the side and goes on at once.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let answer = task::start(|| 6 * 7);
+    /// answer.wait()                      // => 42
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn start(ctx: NativeCallContext, body: FnPtr) -> Raw<Task> {
+        host_of(&ctx);
+        Ok(start_task(Callback::of(&ctx, body), Worker::current().label, Vec::new())?)
+    }
+
+    /// Waits for the end of a started task and gives its result, once.
+    ///
+    /// # Errors
+    /// - the task's own failure; `task.taken` at a second call
+    ///
+    /// # Example
+    /// ```rhai
+    /// task::start(|| "done").wait()      // => "done"
+    /// ```
+    #[rhai_fn(global, return_raw)]
+    pub fn wait(ctx: NativeCallContext, task: &mut Task) -> Raw<Dynamic> {
+        let host = host_of(&ctx);
+        let value = task.join(&host);
+        host.check()?;
+        value
+    }
+
+    /// Whether a started task has ended, well or not.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let quick = task::start(|| 1);
+    /// quick.wait();
+    /// quick.done                         // => true
+    /// ```
+    #[rhai_fn(global, get = "done", pure)]
+    pub fn done(task: &mut Task) -> bool {
+        task.outcome.borrow().is_some()
+    }
+
+    /// Waits. Ctrl-C ends it.
+    ///
+    /// # Errors
+    /// - `task.time`: not a time (`"500ms"`, `"30s"`, or a number of seconds)
+    ///
+    /// # Example
+    /// ```rhai
+    /// task::sleep("10ms")
+    /// task::sleep("soon")                // => throws value.time
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn sleep(ctx: NativeCallContext, time: Dynamic) -> Raw<()> {
+        let host = host_of(&ctx);
+        let time =
+            time_of(&time)?.ok_or_else(|| Fault::new("task.time", format!("cannot wait for {time}: not a time")))?;
+        Ok(host.wait(async {
+            tokio::time::sleep(time).await;
+            Ok(())
+        })?)
+    }
+
+    /// Calls `body` until it does not fail, and gives its result.
+    ///
+    /// # Options
+    /// - `times` (int, 3): tries in all
+    /// - `pause` (time, "1s"): wait between two tries
+    ///
+    /// # Errors
+    /// - the last try's own failure
+    ///
+    /// # Example
+    /// ```rhai
+    /// task::retry(#{ times: 2, pause: "1ms" }, || 7)              // => 7
+    /// task::retry(#{ times: 2, pause: "1ms" }, || throw "never")  // => throws script.thrown
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn retry(ctx: NativeCallContext, options: Map, body: FnPtr) -> Raw<Dynamic> {
+        let opts = options_of(&ctx, "task::retry", options)?;
+        let times = opts.count("times", 1, 1_000_000)?.unwrap_or(3);
+        let pause = opts.time("pause")?.unwrap_or(Duration::from_secs(1));
+        let host = host_of(&ctx);
+        let callback = Callback::of(&ctx, body);
+        let mut tried = 1;
+        loop {
+            match callback.call_raw(Vec::new()) {
+                Ok(value) => return Ok(value),
+                Err(error) if tried >= times || matches!(*error, EvalAltResult::ErrorTerminated(..)) => {
+                    return Err(error);
+                }
+                Err(error) => host.log(Level::Warn, &format!("try {tried} of {times}: {}", fault_of(&error).message)),
+            }
+            tried += 1;
+            host.wait(async {
+                tokio::time::sleep(pause).await;
+                Ok(())
+            })?;
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Makes engines: limits, modules, the resolver, what a script may not do.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rhai::{AST, Dynamic, Engine, EvalAltResult, Module, OptimizationLevel, Position, Scope, Shared};
+
+use super::library::{Library, Script};
+use super::memory::Memory;
+use super::spans::{Span, spans};
+use super::trace;
+use crate::host::Fault;
+use crate::prim::prelude::from_fault;
+use crate::prim::{Ground, MODULES, Scripts};
+
+/// Calls within calls; a level takes some KiB of the thread's stack, more in debug builds.
+const CALL_LEVELS: usize = 200;
+/// Steps of the engine between two looks at the deadline; Ctrl-C and memory are seen at every step.
+const STEPS: u64 = 4096;
+
+/// All that is shared by the engines of one run: the scripts found so far, and the modules made of them.
+#[derive(Clone)]
+pub struct Shelf(Arc<Inner>);
+
+struct Inner {
+    library: Library,
+    scripts: Mutex<HashMap<String, (Script, Vec<Span>)>>,
+    modules: Mutex<HashMap<String, Shared<Module>>>,
+    memory: Memory,
+}
+
+thread_local! {
+    /// Modules being read on this thread, outermost first: finds imports that go in a circle.
+    static READING: std::cell::RefCell<Vec<String>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+impl Shelf {
+    pub fn new(library: Library) -> Self {
+        Shelf(Arc::new(Inner {
+            library,
+            scripts: Mutex::default(),
+            modules: Mutex::default(),
+            memory: Memory::default(),
+        }))
+    }
+
+    pub fn library(&self) -> &Library {
+        &self.0.library
+    }
+
+    pub fn memory(&self) -> &Memory {
+        &self.0.memory
+    }
+
+    /// A script known by the name that errors use.
+    pub fn script(&self, name: &str) -> Option<Script> {
+        self.scripts().get(name).map(|(script, _)| script.clone())
+    }
+
+    /// Compiles a script and remembers its text and functions for errors. No statement of it runs.
+    pub fn compile(&self, engine: &Engine, script: &Script) -> Result<AST, Box<EvalAltResult>> {
+        self.scripts().insert(script.name.clone(), (script.clone(), Vec::new()));
+        let mut ast = engine.compile(&script.text)?;
+        ast.set_source(script.name.clone());
+        self.scripts().insert(script.name.clone(), (script.clone(), spans(&ast)));
+        Ok(ast)
+    }
+
+    /// The file in which `function` stands, when an error at `position` is inside it. `claimed` is what the engine says.
+    pub fn file_of(&self, function: &str, position: Position, claimed: &str) -> String {
+        let scripts = self.scripts();
+        let defines = |spans: &[Span]| spans.iter().any(|span| span.name == function);
+        let holds = |spans: &[Span]| spans.iter().any(|span| span.name == function && span.holds(position));
+        let mut found: Vec<&String> = scripts.iter().filter(|(_, (_, s))| defines(s)).map(|(name, _)| name).collect();
+        if found.len() > 1 {
+            let inside: Vec<&String> = found.iter().copied().filter(|name| holds(&scripts[*name].1)).collect();
+            if !inside.is_empty() {
+                found = inside;
+            }
+        }
+        match found.as_slice() {
+            [one] => one.to_string(),
+            _ => claimed.to_string(),
+        }
+    }
+
+    fn scripts(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Script, Vec<Span>)>> {
+        self.0.scripts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn import(&self, engine: &Engine, from: Option<&str>, path: &str) -> Result<Shared<Module>, Box<EvalAltResult>> {
+        let from = from.and_then(|name| self.script(name));
+        let script = self.0.library.module(path, from.as_ref())?;
+        let modules = || self.0.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(module) = modules().get(&script.name) {
+            return Ok(module.clone());
+        }
+        READING.with_borrow(|reading| match reading.iter().position(|name| *name == script.name) {
+            None => Ok(()),
+            Some(at) => {
+                let circle = reading[at..].iter().chain([&script.name]).cloned().collect::<Vec<_>>().join(" -> ");
+                Err(Fault::new("script.circle", format!("modules import each other in a circle: {circle}"))
+                    .hint("move what both need into a third module"))
+            }
+        })?;
+        READING.with_borrow_mut(|reading| reading.push(script.name.clone()));
+        let module = self
+            .compile(engine, &script)
+            .and_then(|ast| Module::eval_ast_as_new(Scope::new(), &ast, engine))
+            .map_err(|error| Box::new(EvalAltResult::ErrorInModule(script.name.clone(), error, Position::NONE)));
+        READING.with_borrow_mut(|reading| reading.pop());
+        let module: Shared<Module> = module?.into();
+        modules().insert(script.name, module.clone());
+        Ok(module)
+    }
+}
+
+impl rhai::ModuleResolver for Shelf {
+    fn resolve(
+        &self,
+        engine: &Engine,
+        source: Option<&str>,
+        path: &str,
+        pos: Position,
+    ) -> Result<Shared<Module>, Box<EvalAltResult>> {
+        self.import(engine, source, path).map_err(|mut error| {
+            if error.position().is_none() {
+                error.set_position(pos);
+            }
+            error
+        })
+    }
+}
+
+impl Scripts for Shelf {
+    fn engine(&self, ground: &Ground) -> Engine {
+        let mut engine = bare();
+        engine.set_module_resolver(self.clone());
+        engine.set_default_tag(Dynamic::from(ground.clone()));
+        let host = ground.host.clone();
+        let cancel = host.cancel().clone();
+        let memory = self.0.memory.clone();
+        engine.on_progress(move |steps| {
+            if cancel.is_set() {
+                return Some(Dynamic::UNIT);
+            }
+            if let Some(fault) = memory.exceeded() {
+                return Some(from_fault(&fault));
+            }
+            if steps % STEPS != 0 {
+                return None;
+            }
+            host.check().err().map(|fault| from_fault(&fault))
+        });
+        let host = ground.host.clone();
+        engine.on_print(move |text| host.console().print(text));
+        let host = ground.host.clone();
+        engine.on_debug(move |text, source, position| {
+            let place = source.map(|file| format!("{file}:{position:?}: ")).unwrap_or_default();
+            host.log(crate::host::Level::Trace, &format!("{place}{text}"));
+        });
+        engine
+    }
+
+    fn place(&self, error: &EvalAltResult) -> String {
+        trace::report(self, "", error).place.map(|place| place.to_string()).unwrap_or_default()
+    }
+}
+
+/// An engine that knows the primitives and the limits, enough to compile and to check.
+pub fn bare() -> Engine {
+    let mut engine = Engine::new();
+    for module in MODULES {
+        (module.types)(&mut engine);
+        engine.register_static_module(module.name, (module.make)().into());
+    }
+    engine.register_type_with_name::<crate::prim::prelude::SourceValue>("source");
+    engine.register_type_with_name::<crate::prim::prelude::SinkValue>("sink");
+    engine.register_fn("to_string", |end: &mut crate::prim::prelude::SourceValue| end.to_string());
+    engine.register_fn("to_string", |end: &mut crate::prim::prelude::SinkValue| end.to_string());
+    // Kept as written: positions stay true, and nothing is dropped that a person may ask about.
+    engine.set_optimization_level(OptimizationLevel::None);
+    engine.set_max_call_levels(CALL_LEVELS);
+    engine.set_max_expr_depths(128, 128);
+    // No limits on the size of values: the engine would count each list again at every `push`. See memory.rs.
+    engine.set_max_strings_interned(0);
+    engine.set_fail_on_invalid_map_property(true);
+    // `eval` would run what no check has seen; the engine's own `sleep` cannot be stopped.
+    engine.disable_symbol("eval");
+    engine.register_fn("sleep", |_: i64| -> Result<(), Box<EvalAltResult>> {
+        Err(Fault::new("script.sleep", "`sleep` is not used here").hint("did you mean `task::sleep(\"1s\")`?").into())
+    });
+    engine
+}

@@ -1,0 +1,18 @@
+//! The only room that builds a script engine: finds scripts, checks them, runs them, explains their errors.
+
+pub mod engine;
+pub mod library;
+pub mod lint;
+pub mod params;
+pub mod reference;
+pub mod run;
+pub mod trace;
+
+mod embedded;
+mod memory;
+mod spans;
+
+pub use library::{Library, Origin, Script};
+pub use params::{Kind, Param};
+pub use run::Recipe;
+pub use trace::{Place, Report};
