@@ -29,7 +29,8 @@ pub fn run(program: &str, args: &[&str]) -> String {
 }
 
 pub fn try_run(program: &str, args: &[&str]) -> (bool, String) {
-    let done = Command::new(program).args(args).stdin(Stdio::null()).output().unwrap_or_else(|e| panic!("{program}: {e}"));
+    let done =
+        Command::new(program).args(args).stdin(Stdio::null()).output().unwrap_or_else(|e| panic!("{program}: {e}"));
     (done.status.success(), String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned())
 }
 

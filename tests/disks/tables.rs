@@ -94,9 +94,15 @@ fn an_mbr_with_logical_partitions_past_4_gib() {
 #[test]
 fn tables_of_sfdisk_are_read_and_written_back_the_same() {
     for (label, script) in [
-        ("gpt", "label: gpt\nfirst-lba: 34\n3 : start=40, size=2000, type=U, name=\"odd one\"\n7 : size=10MiB, type=S\n9 : type=L\n"),
+        (
+            "gpt",
+            "label: gpt\nfirst-lba: 34\n3 : start=40, size=2000, type=U, name=\"odd one\"\n7 : size=10MiB, type=S\n9 : type=L\n",
+        ),
         ("gpt", "label: gpt\ntable-length: 256\n200 : size=1MiB\n"),
-        ("dos", "label: dos\nstart=63, size=1000, type=83, bootable\nstart=2048, type=f\n5 : start=2111, size=1937\n6 : start=6144, size=2048\n"),
+        (
+            "dos",
+            "label: dos\nstart=63, size=1000, type=83, bootable\nstart=2048, type=f\n5 : start=2111, size=1937\n6 : start=6144, size=2048\n",
+        ),
         ("dos", "label: dos\n2 : size=5MiB, type=7\n4 : size=5MiB, type=c\n"),
     ] {
         let dir = folder();
@@ -107,7 +113,8 @@ fn tables_of_sfdisk_are_read_and_written_back_the_same() {
         assert_eq!(layout.warnings, Vec::<String>::new(), "{script}");
         assert_eq!(squeezed(&layout.sfdisk()), theirs, "{label}: {script}");
         // On another disk, and by way of the text.
-        for (name, table) in [("copy.img", Table::Layout(layout.clone())), ("text.img", Table::parse(&layout.sfdisk()).unwrap())]
+        for (name, table) in
+            [("copy.img", Table::Layout(layout.clone())), ("text.img", Table::parse(&layout.sfdisk()).unwrap())]
         {
             let copy = image(&dir, name, 64 * MIB);
             open(&copy).write_table(&table).unwrap();
@@ -124,7 +131,10 @@ fn sfdisk_takes_a_plan_that_no_disk_was_fitted_to() {
     let dir = folder();
     for (label, wishes) in [
         (Label::Gpt, vec![("efi", "efi", "64MiB"), ("root", "linux", "fill")]),
-        (Label::Mbr, vec![("", "linux", "10MiB"), ("", "extended", "100MiB"), ("", "swap", "20MiB"), ("", "linux", "fill")]),
+        (
+            Label::Mbr,
+            vec![("", "linux", "10MiB"), ("", "extended", "100MiB"), ("", "swap", "20MiB"), ("", "linux", "fill")],
+        ),
     ] {
         let table = plan(label, &wishes);
         let theirs = image(&dir, &format!("{}-theirs.img", label.name()), 256 * MIB);
@@ -132,8 +142,17 @@ fn sfdisk_takes_a_plan_that_no_disk_was_fitted_to() {
         let read = Disk::open(&theirs, OpenOptions::default()).unwrap().table().unwrap().unwrap();
         let ours = table.fit(read.geometry).unwrap();
         let shape = |layout: &Layout| layout.partitions.iter().map(|p| (p.number, p.start, p.kind)).collect::<Vec<_>>();
-        assert_eq!(shape(&read), shape(&ours).into_iter().map(|(n, s, k)| (n, s, if n == 2 { read.partition(2).unwrap().kind } else { k })).collect::<Vec<_>>());
-        assert_eq!(Table::parse(&table.sfdisk().unwrap()).unwrap().fit(read.geometry).unwrap().partitions.len(), ours.partitions.len());
+        assert_eq!(
+            shape(&read),
+            shape(&ours)
+                .into_iter()
+                .map(|(n, s, k)| (n, s, if n == 2 { read.partition(2).unwrap().kind } else { k }))
+                .collect::<Vec<_>>()
+        );
+        assert_eq!(
+            Table::parse(&table.sfdisk().unwrap()).unwrap().fit(read.geometry).unwrap().partitions.len(),
+            ours.partitions.len()
+        );
     }
 }
 
@@ -163,7 +182,13 @@ fn sectors_of_4096_bytes() {
         let path = image(&dir, "disk.img", GIB);
         let disk =
             Disk::open(&path, OpenOptions { write: true, sector_size: Some(4096), ..OpenOptions::default() }).unwrap();
-        let parts = [("a", "linux", "100MiB"), ("b", "swap", "50MiB"), ("c", "linux", "1MiB"), ("d", "linux", "9MiB"), ("e", "linux", "")];
+        let parts = [
+            ("a", "linux", "100MiB"),
+            ("b", "swap", "50MiB"),
+            ("c", "linux", "1MiB"),
+            ("d", "linux", "9MiB"),
+            ("e", "linux", ""),
+        ];
         let layout = disk.write_table(&plan(label, &parts)).unwrap();
         assert_eq!(layout.partitions[0].start, 256);
         // A loop device with such sectors is what the tools judge.
@@ -172,7 +197,10 @@ fn sectors_of_4096_bytes() {
         let device = attached.path().to_path_buf();
         assert_eq!(run("blockdev", &["--getss", device.to_str().unwrap()]).trim(), "4096");
         agrees(&device, &layout);
-        assert_eq!(Disk::open(&device, OpenOptions::default()).unwrap().table().unwrap().unwrap().partitions.len(), layout.partitions.len());
+        assert_eq!(
+            Disk::open(&device, OpenOptions::default()).unwrap().table().unwrap().unwrap().partitions.len(),
+            layout.partitions.len()
+        );
     }
 }
 
@@ -184,9 +212,12 @@ fn a_damaged_copy_is_made_up_for_by_the_other() {
     let layout = disk.write_table(&plan(Label::Gpt, &[("root", "linux", "10MiB"), ("home", "home", "")])).unwrap();
     let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
     // (place, what the warning begins with): header and array of either copy.
-    for (offset, copy) in
-        [(512 + 60, "primary GPT: "), (1024 + 3, "primary GPT: "), (64 * MIB - 512 + 60, "backup GPT: "), (64 * MIB - 33 * 512 + 130, "backup GPT: ")]
-    {
+    for (offset, copy) in [
+        (512 + 60, "primary GPT: "),
+        (1024 + 3, "primary GPT: "),
+        (64 * MIB - 512 + 60, "backup GPT: "),
+        (64 * MIB - 33 * 512 + 130, "backup GPT: "),
+    ] {
         file.write_all_at(&[0x5a; 4], offset).unwrap();
         let read = disk.table().unwrap().unwrap();
         assert_eq!(read.partitions, layout.partitions, "at {offset}");
@@ -209,7 +240,10 @@ fn from_one_label_to_the_other_and_to_none() {
     agrees(&path, &layout);
     let shown = path.to_str().unwrap();
     let (_, text) = try_run("sgdisk", &["-p", shown]);
-    assert!(text.contains("GPT: not present") || text.contains("Found invalid GPT") || text.contains("MBR only"), "{text}");
+    assert!(
+        text.contains("GPT: not present") || text.contains("Found invalid GPT") || text.contains("MBR only"),
+        "{text}"
+    );
     disk.write_table(&plan(Label::Gpt, &[("root", "linux", "")])).unwrap();
     run("mkfs.ext4", &["-q", "-F", "-E", "offset=1048576", shown, "10M"]);
     disk.wipe().unwrap();

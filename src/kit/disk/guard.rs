@@ -87,11 +87,8 @@ fn device_uses(number: Number, path: &Path, found: &mut BTreeSet<Use>) {
         }
     }
     // Covers what cannot be seen from here: mounts in other namespaces, programs that claim the device.
-    if found.is_empty() {
-        let claim = OpenOptions::new().read(true).custom_flags(libc::O_EXCL | libc::O_CLOEXEC).open(path);
-        if claim.is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY)) {
-            found.insert(Use(format!("{} is claimed by another program or mount namespace", path.display())));
-        }
+    if found.is_empty() && is_claimed(path) {
+        found.insert(Use(format!("{} is claimed by another program or mount namespace", path.display())));
     }
 }
 
@@ -143,13 +140,14 @@ fn holders(member: &Member, found: &mut BTreeSet<Use>) {
 }
 
 /// A line of /proc/self/mountinfo (proc_pid_mountinfo(5)).
-pub(crate) struct Mount {
-    pub(crate) number: (u64, u64),
-    pub(crate) point: String,
-    pub(crate) source: String,
+struct Mount {
+    number: Number,
+    point: String,
+    kind: String,
+    source: String,
 }
 
-pub(crate) fn mounts() -> Vec<Mount> {
+fn mounts() -> Vec<Mount> {
     let text = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
     String::from_utf8_lossy(&text).lines().filter_map(mount).collect()
 }
@@ -161,6 +159,7 @@ fn mount(line: &str) -> Option<Mount> {
     Some(Mount {
         number: kernel::parse_number(words.get(2)?)?,
         point: unescape(words.get(4)?),
+        kind: unescape(words.get(dash + 1)?),
         source: unescape(words.get(dash + 2)?),
     })
 }
@@ -176,6 +175,33 @@ fn unescape(text: &str) -> String {
         rest = if value.is_some() { &tail[3..] } else { tail };
     }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Where a device is mounted in this namespace.
+pub fn mount_points(device: &Path) -> Vec<String> {
+    let own = kernel::block_number(device);
+    let same = |mount: &Mount| {
+        own.is_some() && (Some(mount.number) == own || kernel::block_number(Path::new(&mount.source)) == own)
+    };
+    mounts().into_iter().filter(same).map(|mount| mount.point).collect()
+}
+
+/// Source and kind of the topmost mount on exactly this folder.
+pub fn mounted_at(dir: &Path) -> Option<(String, String)> {
+    let whole = dir.canonicalize().ok()?;
+    let on_it = mounts().into_iter().filter(|mount| Path::new(&mount.point) == whole);
+    on_it.last().map(|mount| (mount.source, mount.kind))
+}
+
+/// The points of mounts on a folder or anywhere under it.
+pub fn mounts_under(dir: &Path) -> Vec<String> {
+    mounts().into_iter().map(|mount| mount.point).filter(|point| Path::new(point).starts_with(dir)).collect()
+}
+
+/// Whether somebody, in whatever namespace, claims a block device for himself.
+pub fn is_claimed(device: &Path) -> bool {
+    let claim = OpenOptions::new().read(true).custom_flags(libc::O_EXCL | libc::O_CLOEXEC).open(device);
+    claim.is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY))
 }
 
 /// Swap areas in use: path, and `partition` or `file`.

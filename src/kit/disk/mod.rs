@@ -26,7 +26,7 @@ mod wipe;
 pub use attach::{Attached, Part};
 pub use description::parse_description;
 pub use dump::parse_dump;
-pub use guard::{Use, refuse_used, uses};
+pub use guard::{Use, is_claimed, mount_points, mounted_at, mounts_under, refuse_used, uses};
 pub use image::create;
 pub use kernel::holder_of_loop;
 pub use kinds::{Kind, Label};
