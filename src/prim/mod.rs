@@ -10,7 +10,10 @@ mod callback;
 pub mod doc;
 mod ends;
 
+mod disk;
+mod fs;
 mod log;
+mod table;
 mod task;
 
 pub use ground::{Ground, Scripts};
@@ -39,6 +42,9 @@ macro_rules! modules {
 }
 
 modules! {
+    disk: "disks and image files: found, opened, attached",
+    table: "partition tables: planned, read, written",
+    fs: "filesystems and the files in them",
     task: "work side by side, waits, second tries",
     log: "what a person reads while it runs",
 }

@@ -104,16 +104,25 @@ impl Disk {
     /// # Errors
     /// `disk.readonly`, `disk.attached`, `disk.busy`.
     pub fn guard(&self) -> Result<()> {
-        if !self.options.write {
-            return Err(Fault::new("disk.readonly", format!("`{}` was opened for reading", self.path.display()))
-                .hint("disk::open(path, #{ write: true })"));
-        }
+        self.guard_write()?;
         if let Some(attached) = self.attachment().filter(|attached| !self.block && attached.is_attached()) {
             let device = attached.path().display();
             let message = format!("image `{}` is attached as {device}", self.path.display());
             return Err(Fault::new("disk.attached", message).hint("`.detach()` it before its table is written"));
         }
         super::refuse_used(&self.path, self.options.force)
+    }
+
+    /// The guard of what changes the disk and harms nobody who uses it.
+    ///
+    /// # Errors
+    /// `disk.readonly`
+    pub fn guard_write(&self) -> Result<()> {
+        match self.options.write {
+            true => Ok(()),
+            false => Err(Fault::new("disk.readonly", format!("`{}` was opened for reading", self.path.display()))
+                .hint("disk::open(path, #{ write: true })")),
+        }
     }
 
     fn attachment(&self) -> Option<Arc<Attached>> {
@@ -208,13 +217,14 @@ impl Disk {
     /// Writes up to 440 bytes of boot code; signature and table behind it stay.
     ///
     /// # Errors
-    /// `disk.bootcode`: longer than 440 bytes; `disk.write`; those of [`Disk::guard`], except that a disk in use may
-    /// get new boot code: its table and data stay what they are.
+    /// `disk.bootcode`: longer than 440 bytes; `disk.write`; `disk.readonly`. A disk in use may get new boot code, as
+    /// boot loaders are installed from the running system: table and data stay what they are.
     pub fn write_boot_code(&self, code: &[u8]) -> Result<()> {
         if code.len() > BOOT_CODE {
             let message = format!("boot code of {} bytes: there is room for {BOOT_CODE}", code.len());
             return Err(Fault::new("disk.bootcode", message));
         }
+        self.guard_write()?;
         let fail = |error| Fault::io("disk.write", format_args!("write boot code of `{}`", self.path.display()), error);
         let mut whole = [0; BOOT_CODE];
         whole[..code.len()].copy_from_slice(code);

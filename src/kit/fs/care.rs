@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{probe, programs};
-use crate::host::{Fault, Result};
+use crate::host::{Cancel, Fault, Result};
 
 fn known(device: &Path) -> Result<String> {
     let found = probe(device)?.map(|found| found.kind);
@@ -14,7 +14,7 @@ fn known(device: &Path) -> Result<String> {
 ///
 /// # Errors
 /// `fs.damaged` with the program's own words; `fs.kind`: nothing checks this kind; `fs.program`, `fs.unknown`.
-pub fn check(device: &Path) -> Result<()> {
+pub fn check(device: &Path, cancel: &Cancel) -> Result<()> {
     let path = device.display().to_string();
     let kind = known(device)?;
     let (program, package, args): (_, _, &[&str]) = match kind.as_str() {
@@ -25,7 +25,7 @@ pub fn check(device: &Path) -> Result<()> {
         "ntfs" => ("ntfsfix", "ntfs-3g", &["-n", &path]),
         other => return Err(Fault::new("fs.kind", format!("nothing checks {other} on `{path}`"))),
     };
-    programs::run(program, package, args)?
+    programs::run(program, package, args, cancel)?
         .success("fs.damaged", format_args!("find {kind} on `{path}` sound"))
         .map(drop)
 }
@@ -34,7 +34,7 @@ pub fn check(device: &Path) -> Result<()> {
 ///
 /// # Errors
 /// `fs.grow` with the program's own words; `fs.damaged`; `fs.kind`: this kind does not grow; `fs.program`.
-pub fn grow(device: &Path) -> Result<()> {
+pub fn grow(device: &Path, cancel: &Cancel) -> Result<()> {
     let path = device.display().to_string();
     let kind = known(device)?;
     let what = format!("grow {kind} on `{path}`");
@@ -42,21 +42,23 @@ pub fn grow(device: &Path) -> Result<()> {
         "ext2" | "ext3" | "ext4" => {
             if crate::kit::disk::mount_points(device).is_empty() {
                 // resize2fs asks for it; 1 is "errors corrected".
-                let checked = programs::run("e2fsck", "e2fsprogs", &["-f", "-p", &path])?;
+                let checked = programs::run("e2fsck", "e2fsprogs", &["-f", "-p", &path], cancel)?;
                 if checked.code > 1 {
                     checked.success("fs.damaged", format_args!("check {kind} on `{path}`"))?;
                 }
             }
-            programs::run("resize2fs", "e2fsprogs", &[&path])?.success("fs.grow", what).map(drop)
+            programs::run("resize2fs", "e2fsprogs", &[&path], cancel)?.success("fs.grow", what).map(drop)
         }
-        "xfs" => {
-            mounted(device, &kind, |dir| programs::run("xfs_growfs", "xfsprogs", &[dir])?.success("fs.grow", &what))
-        }
+        "xfs" => mounted(device, &kind, |dir| {
+            programs::run("xfs_growfs", "xfsprogs", &[dir], cancel)?.success("fs.grow", &what)
+        }),
         "btrfs" => mounted(device, &kind, |dir| {
-            programs::run("btrfs", "btrfs-progs", &["filesystem", "resize", "max", dir])?.success("fs.grow", &what)
+            programs::run("btrfs", "btrfs-progs", &["filesystem", "resize", "max", dir], cancel)?
+                .success("fs.grow", &what)
         }),
         "ntfs" => {
-            let done = programs::run("ntfsresize", "ntfs-3g", &["--force", "--force", "--no-progress-bar", &path])?;
+            let done =
+                programs::run("ntfsresize", "ntfs-3g", &["--force", "--force", "--no-progress-bar", &path], cancel)?;
             done.success("fs.grow", what).map(drop)
         }
         other => Err(Fault::new("fs.kind", format!("{other} on `{path}` cannot grow"))),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::programs;
-use crate::host::{Fault, Result};
+use crate::host::{Cancel, Fault, Result};
 
 /// FAT32 below this size has fewer clusters than the format asks for; mkfs.vfat chooses FAT12 or 16 itself then.
 const LEAST_FAT32: u64 = 64 << 20;
@@ -24,7 +24,7 @@ pub struct Mkfs {
 ///
 /// # Errors
 /// `fs.kind`, `fs.program` (with the Debian package), `fs.mkfs` with the program's own words, `fs.option`.
-pub fn mkfs(kind: &str, device: &Path, names: &Mkfs) -> Result<()> {
+pub fn mkfs(kind: &str, device: &Path, names: &Mkfs, cancel: &Cancel) -> Result<()> {
     let path = device.display().to_string();
     let (label, uuid) = (names.label.as_deref(), names.uuid.as_deref());
     let (program, package) = match kind {
@@ -33,7 +33,7 @@ pub fn mkfs(kind: &str, device: &Path, names: &Mkfs) -> Result<()> {
         "btrfs" => ("mkfs.btrfs".into(), "btrfs-progs"),
         "vfat" => ("mkfs.vfat".into(), "dosfstools"),
         "ntfs" => ("mkfs.ntfs".into(), "ntfs-3g"),
-        "swap" => return swap(device, names),
+        "swap" => return swap(device, names, cancel),
         other => {
             return Err(Fault::new("fs.kind", format!("cannot make filesystem `{other}`"))
                 .nearest(other, KINDS)
@@ -77,7 +77,7 @@ pub fn mkfs(kind: &str, device: &Path, names: &Mkfs) -> Result<()> {
     label.iter().for_each(|label| add(&[label_flag, label]));
     add(&[&path]);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let done = programs::run(&program, package, &args)?;
+    let done = programs::run(&program, package, &args, cancel)?;
     done.success("fs.mkfs", format_args!("make {kind} on `{path}`")).map(drop)
 }
 
@@ -85,13 +85,13 @@ pub fn mkfs(kind: &str, device: &Path, names: &Mkfs) -> Result<()> {
 ///
 /// # Errors
 /// `fs.program`, `fs.mkfs`.
-pub fn swap(device: &Path, names: &Mkfs) -> Result<()> {
+pub fn swap(device: &Path, names: &Mkfs, cancel: &Cancel) -> Result<()> {
     let path = device.display().to_string();
     let mut args = vec!["-f"];
     names.label.iter().for_each(|label| args.extend(["-L", label]));
     names.uuid.iter().for_each(|uuid| args.extend(["-U", uuid]));
     args.push(&path);
-    let done = programs::run("mkswap", "util-linux", &args)?;
+    let done = programs::run("mkswap", "util-linux", &args, cancel)?;
     done.success("fs.mkfs", format_args!("make swap on `{path}`")).map(drop)
 }
 

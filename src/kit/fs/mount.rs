@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, umount2};
 
 use super::{holders, probe, programs};
-use crate::host::{Fault, Result};
+use crate::host::{Cancel, Fault, Result};
 use crate::kit::disk;
 
 /// How long a busy filesystem is tried again: programs that used it are just ending.
@@ -92,7 +92,7 @@ fn ntfs_3g(device: &Path, dir: &Path, options: &[String]) -> Result<()> {
     if !list.is_empty() {
         args.extend(["-o", &list]);
     }
-    let done = programs::run("ntfs-3g", "ntfs-3g", &args)?;
+    let done = programs::run("ntfs-3g", "ntfs-3g", &args, &Cancel::new())?;
     done.success("fs.mount", format_args!("mount `{device}` on `{dir}` as ntfs")).map(drop)
 }
 

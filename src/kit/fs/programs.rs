@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::host::{Fault, Result};
+use crate::host::{Cancel, Fault, Result};
 
 /// Longest piece of a program's output in a message.
 const SHORT: usize = 400;
@@ -38,7 +38,7 @@ pub(super) fn shortened(text: &str) -> String {
 ///
 /// # Errors
 /// `fs.program`: it is not there; the hint names the Debian package.
-pub(super) fn run(program: &str, package: &str, args: &[&str]) -> Result<Output> {
+pub(super) fn run(program: &str, package: &str, args: &[&str], cancel: &Cancel) -> Result<Output> {
     let missing = || {
         Fault::new("fs.program", format!("the program `{program}` is not on this machine"))
             .hint(format!("the Debian package `{package}` has it"))
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_missing_program_names_its_package() {
-        let fault = run("mkfs.nosuch", "nosuch-progs", &[]).err().unwrap();
+        let fault = run("mkfs.nosuch", "nosuch-progs", &[], &Cancel::new()).err().unwrap();
         assert_eq!(fault.kind, "fs.program");
         assert!(fault.hints[0].contains("nosuch-progs"));
     }
