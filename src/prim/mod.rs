@@ -9,10 +9,15 @@ pub mod prelude;
 mod callback;
 pub mod doc;
 mod ends;
+mod words;
 
+mod dd;
 mod disk;
 mod fs;
 mod log;
+mod node;
+mod proc;
+mod stream;
 mod table;
 mod task;
 
@@ -45,6 +50,10 @@ modules! {
     disk: "disks and image files: found, opened, attached",
     table: "partition tables: planned, read, written",
     fs: "filesystems and the files in them",
+    dd: "raw disks, partitions and images",
+    stream: "bytes from a source to a sink",
+    node: "the machine kar runs on: facts, command line, reboot",
+    proc: "programs, run without a shell",
     task: "work side by side, waits, second tries",
     log: "what a person reads while it runs",
 }

@@ -1,6 +1,6 @@
 //! `task`: work side by side, waits, second tries.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::callback::fault_of;
@@ -9,6 +9,7 @@ use crate::host::{Worker, time_of};
 
 pub fn types(engine: &mut Engine) {
     engine.register_type_with_name::<Task>("task");
+    engine.register_type_with_name::<Ended>("outcome");
 }
 
 type Outcome = Raw<Dynamic>;
@@ -66,21 +67,68 @@ fn label_of(item: &Dynamic) -> Option<String> {
     map.get("name")?.clone().into_string().ok()
 }
 
-/// Puts the failures of a whole list behind the first one: its place stays, the message names every failed item.
-fn all_failures(failed: Vec<(String, Box<EvalAltResult>)>, of: usize) -> Box<EvalAltResult> {
-    let faults: Vec<(String, Fault)> = failed.iter().map(|(name, error)| (name.clone(), fault_of(error))).collect();
-    let mut fault = faults[0].1.clone();
-    let lines: Vec<String> = faults.iter().map(|(name, fault)| format!("{name}: {}", fault.message)).collect();
+/// How one item of [`module::gather`] ended. The error keeps its place in the script until it is raised.
+#[derive(Clone)]
+pub struct Ended(Arc<EndedInner>);
+
+struct EndedInner {
+    name: String,
+    fault: Option<Fault>,
+    outcome: Mutex<Option<Outcome>>,
+}
+
+impl Ended {
+    fn new(name: String, outcome: Outcome) -> Self {
+        let fault = outcome.as_ref().err().map(|error| fault_of(error));
+        Ended(Arc::new(EndedInner { name, fault, outcome: Mutex::new(Some(outcome)) }))
+    }
+
+    /// The value as often as asked; the error with its place once, then the bare fault.
+    fn value(&self) -> Outcome {
+        let mut slot = self.0.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*slot {
+            Some(Ok(value)) => Ok(value.clone()),
+            Some(Err(_)) => slot.take().expect("just seen"),
+            None => Err(self.0.fault.clone().unwrap_or_else(Fault::stopped).into()),
+        }
+    }
+}
+
+fn run_all(ctx: &NativeCallContext, list: Array, body: FnPtr) -> Result<Vec<Ended>> {
+    let host = host_of(ctx);
+    let callback = Callback::of(ctx, body);
+    let tasks = list
+        .into_iter()
+        .map(|item| {
+            let label = label_of(&item);
+            let name = label.clone().unwrap_or_else(|| item.to_string());
+            let label = label.or_else(|| Worker::current().label);
+            Ok((name, start_task(callback.clone(), label, vec![item])?))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let ended = tasks.into_iter().map(|(name, mut task)| Ended::new(name, task.join(&host))).collect();
+    host.check()?;
+    Ok(ended)
+}
+
+/// The error of the first that failed, with its place; its message names all that failed.
+fn first_failure(all: &[Ended]) -> Raw<()> {
+    let failed: Vec<(&Ended, &Fault)> = all.iter().filter_map(|ended| Some((ended, ended.0.fault.as_ref()?))).collect();
+    let Some((first, fault)) = failed.first() else { return Ok(()) };
+    let mut fault = (*fault).clone();
+    let lines: Vec<String> =
+        failed.iter().map(|(ended, fault)| format!("{}: {}", ended.0.name, fault.message)).collect();
     fault.message = match lines.as_slice() {
         [one] => one.clone(),
-        many => format!("{} of {of} failed: {}", many.len(), many.join("; ")),
+        many => format!("{} of {} failed: {}", many.len(), all.len(), many.join("; ")),
     };
     if fault.report.is_none() {
-        let report =
-            faults.iter().map(|(name, f)| serde_json::json!({ "item": name, "kind": f.kind, "message": f.message }));
-        fault = fault.with_report(report.collect());
+        let items = failed.iter().map(
+            |(ended, fault)| serde_json::json!({ "item": ended.0.name, "kind": fault.kind, "message": fault.message }),
+        );
+        fault = fault.with_report(items.collect());
     }
-    let mut error = failed.into_iter().next().expect("at least one failed").1;
+    let Err(mut error) = first.value() else { return Ok(()) };
     let mut inner = &mut *error;
     loop {
         match inner {
@@ -94,7 +142,7 @@ fn all_failures(failed: Vec<(String, Box<EvalAltResult>)>, of: usize) -> Box<Eva
             }
         }
     }
-    error
+    Err(error)
 }
 
 #[export_module]
@@ -115,27 +163,91 @@ pub mod module {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn each(ctx: NativeCallContext, list: Array, body: FnPtr) -> Raw<Array> {
-        let host = host_of(&ctx);
-        let callback = Callback::of(&ctx, body);
-        let of = list.len();
-        let tasks = list
-            .into_iter()
-            .map(|item| {
-                let label = label_of(&item);
-                let name = label.clone().unwrap_or_else(|| item.to_string());
-                let label = label.or_else(|| Worker::current().label);
-                Ok((name, start_task(callback.clone(), label, vec![item])?))
-            })
-            .collect::<Result<Vec<_>>>();
-        let (mut done, mut failed) = (Array::new(), Vec::new());
-        for (name, mut task) in tasks? {
-            match task.join(&host) {
-                Ok(value) => done.push(value),
-                Err(error) => failed.push((name, error)),
-            }
-        }
-        host.check()?;
-        if failed.is_empty() { Ok(done) } else { Err(all_failures(failed, of)) }
+        let ended = run_all(&ctx, list, body)?;
+        first_failure(&ended)?;
+        ended.iter().map(Ended::value).collect()
+    }
+
+    /// As `each`, but nothing is thrown: gives for every item how it ended, in the order of the list. `.ok` tells, `.name`
+    /// names the item; `.value` is the result, or throws the item's own error from its own place; `.fault` is that error
+    /// as `catch` would show it.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let ended = task::gather(["a", "b"], |n| if n == "b" { throw "no" } else { n });
+    /// ended.map(|end| end.ok)            // => [true, false]
+    /// ended[1].fault.message             // => "no"
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn gather(ctx: NativeCallContext, list: Array, body: FnPtr) -> Raw<Array> {
+        Ok(run_all(&ctx, list, body)?.into_iter().map(Dynamic::from).collect())
+    }
+
+    /// Throws the error of the first item in a `gather` list that failed, from its own place; the message names all that
+    /// failed. Does nothing when none did.
+    ///
+    /// # Errors
+    /// - the first failure's own kind
+    ///
+    /// # Example
+    /// ```rhai
+    /// task::raise(task::gather([1, 2], |n| n))
+    /// task::raise(task::gather(["a"], |n| throw "no"))   // => throws script.thrown
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn raise(ctx: NativeCallContext, ended: Array) -> Raw<()> {
+        host_of(&ctx);
+        let ended = ended.into_iter().map(|end| end.try_cast::<Ended>()).collect::<Option<Vec<_>>>();
+        let ended = ended.ok_or_else(|| Fault::new("task.ended", "task::raise takes a list made by task::gather"))?;
+        first_failure(&ended)
+    }
+
+    /// The item's name: the text itself, or the `name` of a map.
+    ///
+    /// # Example
+    /// ```rhai
+    /// task::gather([#{ name: "node1" }], |node| 1)[0].name    // => "node1"
+    /// ```
+    #[rhai_fn(global, get = "name", pure)]
+    pub fn name(ended: &mut Ended) -> String {
+        ended.0.name.clone()
+    }
+
+    /// Whether the item's call ended without an error.
+    ///
+    /// # Example
+    /// ```rhai
+    /// task::gather([1], |n| n)[0].ok     // => true
+    /// ```
+    #[rhai_fn(global, get = "ok", pure)]
+    pub fn ok(ended: &mut Ended) -> bool {
+        ended.0.fault.is_none()
+    }
+
+    /// The result of the item's call.
+    ///
+    /// # Errors
+    /// - the item's own error, from its own place
+    ///
+    /// # Example
+    /// ```rhai
+    /// task::gather([1], |n| n + 1)[0].value   // => 2
+    /// ```
+    #[rhai_fn(global, get = "value", pure, return_raw)]
+    pub fn value(ctx: NativeCallContext, ended: &mut Ended) -> Raw<Dynamic> {
+        host_of(&ctx);
+        ended.value()
+    }
+
+    /// The item's error, as `catch` would show it; `()` when it has none.
+    ///
+    /// # Example
+    /// ```rhai
+    /// task::gather([1], |n| throw "no")[0].fault.kind    // => "script.thrown"
+    /// ```
+    #[rhai_fn(global, get = "fault", pure)]
+    pub fn fault(ended: &mut Ended) -> Dynamic {
+        ended.0.fault.as_ref().map_or(Dynamic::UNIT, super::super::ground::from_fault)
     }
 
     /// Starts `body` on the side and goes on at once.

@@ -1,9 +1,7 @@
 //! The host's programs for filesystems, and the packages they come in.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-
 use crate::host::{Cancel, Fault, Result};
+use crate::kit::process;
 
 /// Longest piece of a program's output in a message.
 const SHORT: usize = 400;
@@ -37,34 +35,18 @@ pub(super) fn shortened(text: &str) -> String {
 /// Runs a program to its end, without input and in plain English.
 ///
 /// # Errors
-/// `fs.program`: it is not there; the hint names the Debian package.
+/// `fs.program`: it is not there; the hint names the Debian package. `host.stopped`: ended by Ctrl-C.
 pub(super) fn run(program: &str, package: &str, args: &[&str], cancel: &Cancel) -> Result<Output> {
-    let missing = || {
-        Fault::new("fs.program", format!("the program `{program}` is not on this machine"))
-            .hint(format!("the Debian package `{package}` has it"))
-    };
-    let path = find(program).ok_or_else(missing)?;
-    let done = Command::new(&path).args(args).env("LC_ALL", "C.UTF-8").stdin(Stdio::null()).output();
-    let done = done.map_err(|error| Fault::io("fs.program", format_args!("run `{}`", path.display()), error))?;
-    let code = done.status.code().unwrap_or_else(|| {
-        use std::os::unix::process::ExitStatusExt;
-        128 + done.status.signal().unwrap_or(0)
-    });
-    let text = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
-    Ok(Output { code, text })
-}
-
-/// In PATH, or where an installer's short PATH does not lead.
-fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let system = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from);
-    let places = std::env::split_paths(&path).filter(|dir| dir.is_absolute()).chain(system);
-    places.map(|dir| dir.join(program)).find(|file| is_program(file))
-}
-
-fn is_program(file: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    let env = vec![("LC_ALL".into(), "C.UTF-8".into())];
+    let options = process::Options { env, check: false, limit: 1 << 20, ..process::Options::default() };
+    match process::run(program, args, &options, cancel) {
+        Ok(done) => Ok(Output { code: done.code, text: format!("{}\n{}", done.out, done.err) }),
+        Err(fault) if fault.kind == "proc.missing" => {
+            Err(Fault::new("fs.program", format!("the program `{program}` is not on this machine"))
+                .hint(format!("the Debian package `{package}` has it")))
+        }
+        Err(fault) => Err(fault),
+    }
 }
 
 #[cfg(test)]
