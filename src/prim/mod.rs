@@ -5,6 +5,7 @@
 
 pub mod doc;
 pub mod doc;
+pub mod doc;
 pub mod ground;
 pub mod prelude;
 
@@ -14,10 +15,13 @@ mod words;
 
 mod chain;
 mod dd;
+mod disk;
+mod fs;
 mod log;
 mod node;
 mod proc;
 mod stream;
+mod table;
 mod tar;
 mod task;
 mod tree;
@@ -48,6 +52,9 @@ macro_rules! modules {
 }
 
 modules! {
+    disk: "disks and image files: found, opened, attached",
+    table: "partition tables: planned, read, written",
+    fs: "filesystems and the files in them",
     tar: "trees as archives, with every attribute a system has",
     tree: "digests of trees, and what two trees differ in",
     dd: "raw disks, partitions and images",
