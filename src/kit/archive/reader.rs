@@ -45,7 +45,7 @@ impl<R: BufRead> Reader<R> {
 
     /// The next member; its data that was not read is skipped. `None` at the mark that ends an archive; without
     /// that mark it is a fault, since an archive cut between two members looks whole otherwise.
-    pub fn next(&mut self) -> Result<Option<Entry>> {
+    pub fn next_entry(&mut self) -> Result<Option<Entry>> {
         if self.ended {
             return Ok(None);
         }

@@ -110,7 +110,7 @@ impl TarSource {
     /// Puts the next entry's headers, or the end of the archive, into `pending`.
     fn advance(&mut self) -> Result<()> {
         self.sent = 0;
-        let next = self.walker.next();
+        let next = self.walker.next_item();
         self.tell();
         match next? {
             None => {
@@ -157,11 +157,12 @@ impl TarSource {
         let key = (item.stat.st_dev, item.stat.st_ino);
         if kind == Kind::Directory && !item.path.is_empty() {
             name.push(b'/');
-        } else if kind != Kind::Directory && item.stat.st_nlink > 1 {
-            if let Some(first) = self.names.get(&key) {
-                let entry = Entry { target: first.clone(), ..Entry::new(name, Kind::HardLink) };
-                return Ok(Some(described(entry, &item.stat)));
-            }
+        } else if kind != Kind::Directory
+            && item.stat.st_nlink > 1
+            && let Some(first) = self.names.get(&key)
+        {
+            let entry = Entry { target: first.clone(), ..Entry::new(name, Kind::HardLink) };
+            return Ok(Some(described(entry, &item.stat)));
         }
         let mut entry = Entry::new(name, kind);
         let mut stat = item.stat;
