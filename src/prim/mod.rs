@@ -3,14 +3,25 @@
 //! A new primitive: write its file beside the others (`log.rs` is the shortest, `task.rs` shows closures), name it
 //! in [`MODULES`], and run the tests: they name what is missing.
 
+pub mod doc;
+pub mod doc;
+pub mod doc;
 pub mod ground;
 pub mod prelude;
 
 mod callback;
-pub mod doc;
 mod ends;
+mod words;
 
+mod chain;
+mod dd;
+mod disk;
+mod fs;
 mod log;
+mod node;
+mod proc;
+mod stream;
+mod table;
 mod tar;
 mod task;
 mod tree;
@@ -41,8 +52,16 @@ macro_rules! modules {
 }
 
 modules! {
+    disk: "disks and image files: found, opened, attached",
+    table: "partition tables: planned, read, written",
+    fs: "filesystems and the files in them",
     tar: "trees as archives, with every attribute a system has",
     tree: "digests of trees, and what two trees differ in",
+    dd: "raw disks, partitions and images",
+    stream: "bytes from a source to a sink",
+    chain: "one stream from one machine to many, node by node",
+    node: "the machine kar runs on: facts, command line, reboot",
+    proc: "programs, run without a shell",
     task: "work side by side, waits, second tries",
     log: "what a person reads while it runs",
 }

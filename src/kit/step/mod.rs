@@ -1,1 +1,10 @@
-//! Step files: where each node stands.
+//! Step files: where each node stands, one small file a host in one folder.
+//!
+//! The folder is what the boot scripts of Ka-deploy and BpBatch read over TFTP (`steps/IP`), so a file keeps the form
+//! those expect: see [`Form`].
+
+mod form;
+mod store;
+
+pub use form::{Form, parse};
+pub use store::{Store, check_host, check_word};

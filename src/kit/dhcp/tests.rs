@@ -1,0 +1,345 @@
+//! The rules, packet by packet, and the server with its client on the loopback.
+
+use std::collections::HashSet;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::packet::{Kind, MINIMUM, Packet};
+use super::rules::Outcome;
+use super::*;
+use crate::host::{Host, Silent};
+use crate::kit::net::Mac;
+
+const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+const NOW: u64 = 1_000_000;
+
+fn ip(last: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 0, 0, last)
+}
+
+fn settings() -> Settings {
+    let node = Changes { ip: Some(ip(20)), name: Some("node1".into()), ..Changes::default() };
+    Settings {
+        subnet: "10.0.0.0/24".parse().unwrap(),
+        range: Some((ip(100), ip(102))),
+        hosts: [(Mac([2, 0, 0, 0, 0, 1]), node)].into(),
+        common: Changes {
+            router: Some(vec![ip(254)]),
+            lease: Some(Duration::from_secs(600)),
+            bootfile: Some("boot.ipxe".into()),
+            options: [(135, b"scripts/224".to_vec())].into(),
+            ..Changes::default()
+        },
+        leases: None,
+    }
+}
+
+fn rules() -> Rules {
+    Rules::new(settings(), SERVER).unwrap()
+}
+
+fn from(mac: u8, kind: Kind, options: &[(u8, Vec<u8>)]) -> Packet {
+    let mut packet = Packet { xid: 7, chaddr: vec![2, 0, 0, 0, 0, mac], ..Packet::default() };
+    packet.options.insert(53, vec![kind as u8]);
+    packet.options.extend(options.iter().cloned());
+    packet
+}
+
+fn address(code: u8, ip: Ipv4Addr) -> (u8, Vec<u8>) {
+    (code, ip.octets().to_vec())
+}
+
+fn handle(rules: &mut Rules, packet: &Packet, now: u64) -> Outcome {
+    rules.handle(packet, &Changes::default(), now).unwrap()
+}
+
+fn reply(rules: &mut Rules, packet: &Packet, now: u64) -> Option<(Kind, Ipv4Addr)> {
+    let reply = handle(rules, packet, now).reply?;
+    let again = Packet::parse(&reply.encode().unwrap()).unwrap();
+    assert_eq!((again.op, again.xid, &again.chaddr), (2, packet.xid, &packet.chaddr));
+    Some((again.kind()?, again.yiaddr))
+}
+
+/// DISCOVER to ACK; the address.
+fn lease(rules: &mut Rules, mac: u8, now: u64) -> Option<Ipv4Addr> {
+    let (_, offered) = reply(rules, &from(mac, Kind::Discover, &[]), now)?;
+    let request = from(mac, Kind::Request, &[address(50, offered), address(54, SERVER)]);
+    assert_eq!(reply(rules, &request, now), Some((Kind::Ack, offered)));
+    Some(offered)
+}
+
+#[test]
+fn hosts_get_theirs_and_others_one_of_the_range_until_it_is_empty() {
+    let mut rules = rules();
+    assert_eq!(lease(&mut rules, 1, NOW), Some(ip(20)));
+    let given: HashSet<_> = (2..5).map(|mac| lease(&mut rules, mac, NOW).unwrap()).collect();
+    assert_eq!(given, HashSet::from([ip(100), ip(101), ip(102)]));
+    let outcome = handle(&mut rules, &from(9, Kind::Discover, &[]), NOW);
+    assert!(outcome.reply.is_none() && outcome.events[1].event == "exhausted");
+    // The same client, the same address; another's once it is over.
+    assert_eq!(lease(&mut rules, 3, NOW + 300), lease(&mut rules, 3, NOW + 400));
+    assert!(lease(&mut rules, 9, NOW + 601).is_some());
+}
+
+#[test]
+fn a_reply_carries_what_the_settings_say() {
+    let mut rules = rules();
+    let asked = (55, vec![28, 66, 67]);
+    let class = (60, b"PXEClient:Arch:00000:UNDI:002001".to_vec());
+    let uuid = (97, vec![0; 17]);
+    let question = from(1, Kind::Discover, &[asked, class, (93, vec![0, 0]), uuid.clone(), (61, vec![1, 2])]);
+    let reply = handle(&mut rules, &question, NOW).reply.unwrap();
+    assert!(reply.encode().unwrap().len() >= MINIMUM);
+    assert_eq!((reply.yiaddr, reply.siaddr, reply.file.as_slice()), (ip(20), SERVER, b"boot.ipxe".as_slice()));
+    for (code, data) in [
+        (1, vec![255, 255, 255, 0]),
+        (3, vec![10, 0, 0, 254]),
+        (12, b"node1".to_vec()),
+        (28, vec![10, 0, 0, 255]),
+        (43, vec![6, 1, 8, 255]),
+        (51, vec![0, 0, 2, 88]),
+        (58, vec![0, 0, 1, 44]),
+        (59, vec![0, 0, 2, 13]),
+        (60, b"PXEClient".to_vec()),
+        (61, vec![1, 2]),
+        (66, b"10.0.0.1".to_vec()),
+        (67, b"boot.ipxe".to_vec()),
+        uuid,
+        (135, b"scripts/224".to_vec()),
+    ] {
+        assert_eq!(reply.options.get(&code), Some(&data), "option {code}");
+    }
+}
+
+#[test]
+fn a_reply_keeps_to_the_size_the_client_takes() {
+    let mut rules = rules();
+    let big: Vec<(u8, Vec<u8>)> = (150..170).map(|code| (code, vec![b'x'; 100])).collect();
+    rules.settings.common.options.extend(big);
+    let reply = handle(&mut rules, &from(1, Kind::Discover, &[(57, vec![2, 64])]), NOW).reply.unwrap();
+    let length = reply.encode().unwrap().len();
+    assert!(length <= 548 && length > 400, "{length}");
+    assert!(reply.options.contains_key(&51));
+}
+
+#[test]
+fn init_reboot_and_renewing_are_answered_by_the_book() {
+    let mut rules = rules();
+    let reboot = |mac, last| from(mac, Kind::Request, &[address(50, ip(last))]);
+    let renew = |mac, last| Packet { ciaddr: ip(last), ..from(mac, Kind::Request, &[]) };
+    // Unknown clients: silence, but for an address of another wire.
+    assert_eq!(reply(&mut rules, &reboot(7, 100), NOW), None);
+    let elsewhere = from(7, Kind::Request, &[address(50, Ipv4Addr::new(192, 168, 0, 5))]);
+    assert_eq!(reply(&mut rules, &elsewhere, NOW).unwrap().0, Kind::Nak);
+    // Known ones: their own address, and no other.
+    let mine = lease(&mut rules, 7, NOW).unwrap();
+    assert_eq!(reply(&mut rules, &reboot(7, mine.octets()[3]), NOW + 1), Some((Kind::Ack, mine)));
+    assert_eq!(reply(&mut rules, &renew(7, mine.octets()[3]), NOW + 1), Some((Kind::Ack, mine)));
+    assert_eq!(reply(&mut rules, &reboot(7, 102), NOW + 1).unwrap().0, Kind::Nak);
+    assert_eq!(reply(&mut rules, &reboot(1, 21), NOW).unwrap().0, Kind::Nak);
+    // Renewing what a lost file knew: a free address of the range.
+    assert_eq!(reply(&mut rules, &renew(8, 102), NOW), Some((Kind::Ack, ip(102))));
+    // Selecting another address than the one offered.
+    let request = from(7, Kind::Request, &[address(50, ip(101)), address(54, SERVER)]);
+    assert_eq!(reply(&mut rules, &request, NOW).unwrap().0, Kind::Nak);
+}
+
+#[test]
+fn another_servers_client_is_let_go() {
+    let mut rules = rules();
+    let (_, offered) = reply(&mut rules, &from(7, Kind::Discover, &[]), NOW).unwrap();
+    let foreign = from(7, Kind::Request, &[address(50, ip(200)), address(54, ip(9))]);
+    let outcome = handle(&mut rules, &foreign, NOW);
+    assert!(outcome.reply.is_none() && outcome.events[0].event == "foreign");
+    let (_, next) = reply(&mut rules, &from(8, Kind::Discover, &[]), NOW).unwrap();
+    assert_eq!(next, offered, "the offer is free again");
+}
+
+#[test]
+fn released_comes_back_and_declined_rests() {
+    let mut rules = rules();
+    let first = lease(&mut rules, 7, NOW).unwrap();
+    let release = Packet { ciaddr: first, ..from(7, Kind::Release, &[address(54, SERVER)]) };
+    assert_eq!(handle(&mut rules, &release, NOW).events[0].event, "released");
+    assert!(rules.bound(NOW).is_empty());
+    assert_eq!(lease(&mut rules, 7, NOW + 1), Some(first));
+    let decline = from(7, Kind::Decline, &[address(50, first), address(54, SERVER)]);
+    assert_eq!(handle(&mut rules, &decline, NOW + 2).events[0].event, "declined");
+    for mac in 7..9 {
+        assert_ne!(lease(&mut rules, mac, NOW + 3), Some(first));
+    }
+    assert_eq!(lease(&mut rules, 9, NOW + 3), None, "it rests");
+    assert_eq!(lease(&mut rules, 9, NOW + 603), Some(first));
+}
+
+#[test]
+fn relays_inform_and_bootp() {
+    let mut rules = rules();
+    let relayed = |giaddr| Packet { giaddr, ..from(7, Kind::Discover, &[(82, vec![1, 1, 9])]) };
+    let reply = handle(&mut rules, &relayed(ip(3)), NOW).reply.unwrap();
+    assert_eq!((reply.giaddr, reply.options[&82].as_slice()), (ip(3), [1, 1, 9].as_slice()));
+    assert!(handle(&mut rules, &relayed(Ipv4Addr::new(10, 9, 0, 1)), NOW).reply.is_none(), "another subnet");
+    let inform = Packet { ciaddr: ip(77), ..from(8, Kind::Inform, &[]) };
+    let reply = handle(&mut rules, &inform, NOW).reply.unwrap();
+    assert_eq!((reply.yiaddr, reply.ciaddr), (Ipv4Addr::UNSPECIFIED, ip(77)));
+    assert!(!reply.options.contains_key(&51) && reply.options.contains_key(&3));
+    let bootp = Packet { chaddr: vec![2, 0, 0, 0, 0, 1], ..Packet::default() };
+    let reply = handle(&mut rules, &bootp, NOW).reply.unwrap();
+    assert_eq!((reply.yiaddr, reply.kind()), (ip(20), None));
+    let stranger = Packet { chaddr: vec![2, 0, 0, 0, 0, 9], ..Packet::default() };
+    assert!(handle(&mut rules, &stranger, NOW).reply.is_none());
+}
+
+#[test]
+fn an_acknowledged_lease_is_on_disk_and_one_that_cannot_be_is_not_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("leases");
+    let kept = Settings { leases: Some(file.clone()), ..settings() };
+    let mut first = Rules::new(kept.clone(), SERVER).unwrap();
+    let mine = lease(&mut first, 7, NOW).unwrap();
+    drop(first);
+    let mut second = Rules::new(kept, SERVER).unwrap();
+    assert_eq!(second.bound(NOW)[0].ip, mine);
+    assert_eq!(lease(&mut second, 7, NOW + 1), Some(mine));
+    drop(dir);
+    handle(&mut second, &from(8, Kind::Discover, &[]), NOW);
+    let offered = second.leases.of("02:00:00:00:00:08").unwrap().ip;
+    let request = from(8, Kind::Request, &[address(50, offered), address(54, SERVER)]);
+    let fault = second.handle(&request, &Changes::default(), NOW).unwrap_err();
+    assert_eq!(fault.kind, "dhcp.leases");
+    assert!(second.bound(NOW).iter().all(|lease| lease.ip != offered));
+}
+
+#[test]
+fn settings_that_cannot_be_are_refused() {
+    let mut outside = settings();
+    outside.range = Some((ip(100), Ipv4Addr::new(10, 0, 1, 5)));
+    let mut twice = settings();
+    twice.hosts.insert(Mac([9; 6]), Changes { ip: Some(ip(20)), ..Changes::default() });
+    for settings in [outside, twice] {
+        assert_eq!(Rules::new(settings, SERVER).unwrap_err().kind, "dhcp.settings");
+    }
+    let mut rules = rules();
+    let clash = Changes { ip: Some(ip(20)), ..Changes::default() };
+    assert!(rules.reserve(Mac([9; 6]), clash).is_err());
+    assert!(!rules.settings.hosts.contains_key(&Mac([9; 6])));
+}
+
+/// A small generator: the same packets every run.
+fn next(seed: &mut u64) -> u64 {
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 7;
+    *seed ^= *seed << 17;
+    *seed
+}
+
+#[test]
+fn a_hundred_thousand_mutated_packets_harm_nobody() {
+    let mut rules = rules();
+    let mut seed = 0x9e37_79b9_7f4a_7c15;
+    let kinds = [Kind::Discover, Kind::Request, Kind::Decline, Kind::Release, Kind::Inform];
+    let samples: Vec<Vec<u8>> = kinds
+        .iter()
+        .map(|kind| {
+            let options =
+                [address(50, ip(100)), address(54, SERVER), (82, vec![5, 4, 10, 0, 0, 1]), (77, vec![4, 1, 2, 3, 4])];
+            from(50, *kind, &options).encode().unwrap()
+        })
+        .collect();
+    for round in 0..100_000 {
+        let mut bytes = samples[next(&mut seed) as usize % samples.len()].clone();
+        for _ in 0..1 + next(&mut seed) % 8 {
+            let at = if next(&mut seed).is_multiple_of(2) { 240 + next(&mut seed) % 40 } else { next(&mut seed) % 300 };
+            bytes[at as usize] = next(&mut seed) as u8;
+        }
+        if next(&mut seed).is_multiple_of(8) {
+            bytes.truncate(next(&mut seed) as usize % 300);
+        }
+        if let Ok(packet) = Packet::parse(&bytes) {
+            let _ = rules.question(&packet, NOW);
+            if let Some(reply) = handle(&mut rules, &packet, NOW).reply {
+                reply.encode().unwrap();
+            }
+        }
+        if round % 1000 == 0 {
+            assert_eq!(lease(&mut rules, 1, NOW), Some(ip(20)), "a well-formed client in between");
+        }
+    }
+}
+
+fn loopback() -> (tokio::runtime::Runtime, Host) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let host = Host::new(runtime.handle().clone(), Arc::new(Silent));
+    (runtime, host)
+}
+
+#[test]
+fn sixteen_clients_at_once_on_the_loopback() {
+    let (_runtime, host) = loopback();
+    let settings = Settings { range: Some((ip(100), ip(120))), ..settings() };
+    let answer: Answer = Arc::new(|request| {
+        Ok(match request.mac.as_str() {
+            "02:00:00:00:00:03" => Decided::Silence,
+            "02:00:00:00:00:04" => return Err(crate::host::Fault::new("script.thrown", "no")),
+            _ => Decided::Changes(Changes {
+                name: Some(format!("arch{}", request.arch.unwrap_or(99))),
+                ..Changes::default()
+            }),
+        })
+    });
+    let ports = Ports { server: Some(0), client: None };
+    let server = Server::start(&host, "lo", ports, settings, Some(answer)).unwrap();
+    let asking: Vec<_> = (1..=16)
+        .map(|mac| {
+            let timeout = Duration::from_secs(if mac == 3 { 1 } else { 60 });
+            let mac = Mac([2, 0, 0, 0, 0, mac]);
+            let ask = client::Ask {
+                mac: Some(mac),
+                port: Some(server.port),
+                arch: Some(7),
+                timeout: Some(timeout),
+                ..Default::default()
+            };
+            host.runtime().spawn(async move { client::request("lo", &ask).await })
+        })
+        .collect();
+    let mut given = HashSet::new();
+    for (at, asked) in asking.into_iter().enumerate() {
+        let granted = host.runtime().block_on(asked).unwrap();
+        if at == 2 {
+            assert_eq!(granted.unwrap_err().kind, "dhcp.timeout");
+            continue;
+        }
+        let granted = granted.unwrap();
+        assert!(given.insert(granted.ip), "{} twice", granted.ip);
+        assert_eq!((granted.bootfile.as_str(), granted.lease), ("boot.ipxe", 600));
+        assert_eq!(granted.options[&135], b"scripts/224");
+        let name = match at {
+            0 => "arch7",
+            3 => "",
+            _ => "arch7",
+        };
+        assert_eq!(granted.hostname, name);
+    }
+    assert!(given.contains(&ip(20)));
+    assert_eq!(server.leases().len(), 15);
+    let mut seen = HashSet::new();
+    while !(seen.contains("acknowledged") && seen.contains("failed")) {
+        seen.insert(host.wait(async { Ok(server.events().next().await) }).unwrap().unwrap().event);
+    }
+    let port = server.port;
+    server.stop();
+    // Free again at once: nothing of the server is left.
+    let ports = Ports { server: Some(port), client: None };
+    Server::start(&host, "lo", ports, self::settings(), None).unwrap();
+}
+
+#[test]
+fn a_second_server_on_the_port_is_refused() {
+    let (_runtime, host) = loopback();
+    let first = Server::start(&host, "lo", Ports { server: Some(0), client: None }, settings(), None).unwrap();
+    let ports = Ports { server: Some(first.port), client: None };
+    let fault = Server::start(&host, "lo", ports, settings(), None).err().unwrap();
+    assert_eq!(fault.kind, "dhcp.bind");
+}

@@ -1,0 +1,114 @@
+//! Scripts with the error they must end in written above the failing line:
+//!
+//! ```text
+//! //~ error[script.function]: `task` has no function `slep`
+//! //~ hint: did you mean `task::sleep`?
+//!     task::slep("1s");
+//! ```
+//!
+//! A script without such a line must end well. Each runs as `kar run` in an empty folder of its own. Errors before the
+//! first line runs are all found, so a script may expect several; while running there is one.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Finding {
+    file: String,
+    line: usize,
+    /// `error[kind]: message`
+    error: String,
+    hints: Vec<String>,
+}
+
+fn scripts() -> Vec<PathBuf> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|end| end == "rhai")).collect();
+    files.sort();
+    files
+}
+
+/// What the `//~` lines of a file say. Only the hints that are written down have to be there.
+fn expected(file: &Path) -> Vec<Finding> {
+    let text = std::fs::read_to_string(file).unwrap();
+    let mut found: Vec<Finding> = Vec::new();
+    let mut open = false;
+    for (number, line) in text.lines().enumerate() {
+        match line.trim().strip_prefix("//~ ") {
+            Some(hint) if hint.starts_with("hint: ") => found.last_mut().unwrap().hints.push(hint.to_string()),
+            Some(error) => {
+                found.push(Finding { file: name(file), line: 0, error: error.to_string(), hints: Vec::new() });
+                open = true;
+            }
+            None if open => {
+                found.iter_mut().filter(|f| f.line == 0).for_each(|f| f.line = number + 1);
+                open = false;
+            }
+            None => {}
+        }
+    }
+    found
+}
+
+/// The findings in what kar printed.
+fn printed(stderr: &str) -> Vec<Finding> {
+    let mut found: Vec<Finding> = Vec::new();
+    for line in stderr.lines() {
+        if line.starts_with("error[") {
+            found.push(Finding { file: String::new(), line: 0, error: line.to_string(), hints: Vec::new() });
+        } else if let (Some(place), Some(last)) = (line.trim().strip_prefix("--> "), found.last_mut()) {
+            let mut parts = place.split(' ').next().unwrap().rsplitn(3, ':');
+            let (_column, line) = (parts.next().unwrap(), parts.next().unwrap());
+            last.line = line.parse().unwrap();
+            last.file = name(Path::new(parts.next().unwrap()));
+        } else if let (true, Some(last)) = (line.starts_with("hint: "), found.last_mut()) {
+            last.hints.push(line.to_string());
+        }
+    }
+    found
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+fn run(file: &Path) -> (Vec<Finding>, Option<i32>, String) {
+    let empty = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_kar")).arg("run").arg(file).current_dir(&empty).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    (printed(&stderr), output.status.code(), stderr)
+}
+
+#[test]
+fn every_script_ends_as_it_says() {
+    let files = scripts();
+    assert!(files.len() >= 10, "the scripts are gone: {files:?}");
+    let mut wrong = Vec::new();
+    for file in files {
+        let mut wanted = expected(&file);
+        // An error in a module stands in the module's file.
+        let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts/stdlib").join(name(&file));
+        if module.is_file() {
+            wanted.extend(expected(&module));
+        }
+        let (mut found, code, stderr) = run(&file);
+        for (finding, want) in found.iter_mut().zip(&wanted) {
+            finding.hints.retain(|hint| want.hints.contains(hint));
+        }
+        let fits = found == wanted && (code == Some(0)) == wanted.is_empty();
+        if !fits {
+            wrong.push(format!("{}: wanted {wanted:#?}\nexit {code:?}, printed:\n{stderr}", name(&file)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn the_reader_of_findings_sees_a_difference() {
+    let text = "error[a.b]: no\n --> x/y.rhai:3:5 (built in)\n  |\n3 | x\n\nhint: do\n";
+    let wanted =
+        Finding { file: "y.rhai".into(), line: 3, error: "error[a.b]: no".into(), hints: vec!["hint: do".into()] };
+    assert_eq!(printed(text), [wanted]);
+    assert_ne!(printed(&text.replace(":3:", ":4:")), printed(text));
+}
