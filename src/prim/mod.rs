@@ -4,8 +4,6 @@
 //! in [`MODULES`], and run the tests: they name what is missing.
 
 pub mod doc;
-pub mod doc;
-pub mod doc;
 pub mod ground;
 pub mod prelude;
 
