@@ -58,7 +58,8 @@ fn three_nodes_have_the_tree_exactly() {
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{stderr}");
 
-    let rows: Vec<Vec<&str>> = stdout.lines().map(|line| line.split("  ").filter(|w| !w.is_empty()).map(str::trim).collect()).collect();
+    let rows: Vec<Vec<&str>> =
+        stdout.lines().map(|line| line.split("  ").filter(|w| !w.is_empty()).map(str::trim).collect()).collect();
     assert_eq!(rows[0], ["node", "boots", "bytes", "MB/s", "digest", "result"]);
     for (n, row) in rows[1..].iter().enumerate() {
         assert_eq!(row[0], format!("node{}", n + 1));
@@ -106,7 +107,9 @@ fn journal_tells_all(path: &Path) {
     for node in ["node1", "node2", "node3"] {
         let verbs: Vec<&str> =
             entries.iter().filter(|e| e["node"] == node).filter_map(|e| e["verb"].as_str()).collect();
-        let at = |verb: &str| verbs.iter().position(|v| *v == verb).unwrap_or_else(|| panic!("{node} has no {verb}: {verbs:?}"));
+        let at = |verb: &str| {
+            verbs.iter().position(|v| *v == verb).unwrap_or_else(|| panic!("{node} has no {verb}: {verbs:?}"))
+        };
         assert!(at("disk.write_table") < at("fs.mkfs") && at("fs.mkfs") < at("chain.receive"), "{verbs:?}");
         assert_eq!(verbs.iter().filter(|verb| **verb == "step.set").count(), 2, "{verbs:?}");
     }
@@ -128,6 +131,9 @@ fn without_root_nothing_is_done() {
         .unwrap();
     assert_eq!(output.status.code(), Some(4));
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(stderr.trim_end(), "error[host.permission]: this needs root: a rehearsal makes filesystems, loop devices and mounts");
+    assert_eq!(
+        stderr.trim_end(),
+        "error[host.permission]: this needs root: a rehearsal makes filesystems, loop devices and mounts"
+    );
     assert!(output.stdout.is_empty() && !folder.path().join("work").exists());
 }

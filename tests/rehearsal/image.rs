@@ -29,9 +29,18 @@ pub fn partitions(image: &Path) -> Vec<(u64, u64, u64, String)> {
 
 impl Partition {
     pub fn open(image: &Path, number: u64) -> Partition {
-        let (_, start, size, _) = partitions(image).into_iter().find(|part| part.0 == number).expect("the partition is there");
+        let (_, start, size, _) =
+            partitions(image).into_iter().find(|part| part.0 == number).expect("the partition is there");
         let mut losetup = Command::new("losetup");
-        losetup.args(["--find", "--show", "--read-only", "--offset", &start.to_string(), "--sizelimit", &size.to_string()]);
+        losetup.args([
+            "--find",
+            "--show",
+            "--read-only",
+            "--offset",
+            &start.to_string(),
+            "--sizelimit",
+            &size.to_string(),
+        ]);
         Partition { device: run(losetup.arg(image)).trim().to_string(), mounted: None }
     }
 
