@@ -107,7 +107,8 @@ fn every_script_ends_as_it_says() {
 #[test]
 fn the_reader_of_findings_sees_a_difference() {
     let text = "error[a.b]: no\n --> x/y.rhai:3:5 (built in)\n  |\n3 | x\n\nhint: do\n";
-    let wanted = Finding { file: "y.rhai".into(), line: 3, error: "error[a.b]: no".into(), hints: vec!["hint: do".into()] };
+    let wanted =
+        Finding { file: "y.rhai".into(), line: 3, error: "error[a.b]: no".into(), hints: vec!["hint: do".into()] };
     assert_eq!(printed(text), [wanted]);
     assert_ne!(printed(&text.replace(":3:", ":4:")), printed(text));
 }
