@@ -10,8 +10,13 @@ mod callback;
 pub mod doc;
 mod ends;
 
+mod boot;
+mod dhcp;
 mod log;
+mod net;
+mod step;
 mod task;
+mod tftp;
 
 pub use ground::{Ground, Scripts};
 
@@ -39,6 +44,11 @@ macro_rules! modules {
 }
 
 modules! {
+    dhcp: "addresses and boot settings for machines: a server, and a client",
+    tftp: "boot files: a server, and a client",
+    boot: "what a node is told at a network boot",
+    step: "where each node stands, in a folder of small files",
+    net: "the network interfaces of this machine",
     task: "work side by side, waits, second tries",
     log: "what a person reads while it runs",
 }
