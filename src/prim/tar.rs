@@ -77,8 +77,10 @@ pub mod module {
     ///
     /// # Example
     /// ```rhai
-    /// let archive = tar::from(".", #{ exclude: ["tmp/*", "*.o"] });
-    /// type_of(archive)             // => "source"
+    /// fs::mkdir("root/tmp");
+    /// fs::write("root/tmp/scratch", "");
+    /// let archive = tar::from("root", #{ exclude: ["tmp/*", "*.o"] });
+    /// tar::list(archive).map(|entry| entry.path)      // => ["./", "./tmp/"]
     /// tar::from("missing")         // => throws tree.open
     /// ```
     #[rhai_fn(name = "from", return_raw)]
@@ -107,8 +109,11 @@ pub mod module {
     ///
     /// # Example
     /// ```rhai
-    /// let target = tar::into("root", #{ create: true });
-    /// type_of(target)              // => "sink"
+    /// fs::mkdir("root");
+    /// fs::write("root/motd", "hello");
+    /// stream::copy(tar::from("root"), tar::into("copy", #{ create: true }));
+    /// fs::read("copy/motd")        // => "hello"
+    /// tree::compare("root", "copy").same      // => true
     /// tar::into("missing")         // => throws tar.open
     /// ```
     #[rhai_fn(name = "into", return_raw)]
@@ -132,8 +137,11 @@ pub mod module {
     ///
     /// # Example
     /// ```rhai
-    /// tar::list(tar::from("."))[0].path          // => "./"
-    /// tar::list(tar::from("."))[0].kind          // => "directory"
+    /// fs::mkdir("root");
+    /// fs::write("root/motd", "hello");
+    /// let entries = tar::list(tar::from("root"));
+    /// entries.map(|entry| entry.path)            // => ["./", "./motd"]
+    /// entries[1].size                            // => 5
     /// ```
     #[rhai_fn(return_raw)]
     pub fn list(ctx: NativeCallContext, source: SourceValue) -> Raw<Array> {

@@ -95,9 +95,11 @@ pub mod module {
     ///
     /// # Example
     /// ```rhai
-    /// let t = tree::digest(".");
-    /// t.files                      // => 0
-    /// t.entries                    // => 1
+    /// fs::mkdir("root");
+    /// fs::write("root/motd", "hello");
+    /// let t = tree::digest("root");
+    /// t.files                      // => 1
+    /// t.bytes                      // => 5
     /// t.digest.len                 // => 64
     /// tree::digest("missing")      // => throws tree.open
     /// ```
@@ -129,9 +131,12 @@ pub mod module {
     ///
     /// # Example
     /// ```rhai
-    /// let before = tree::digest(".");
-    /// tree::compare(before, ".", #{ exclude: ["lost+found"] }).same      // => true
-    /// tree::compare(".", ".", #{ times: false }).differences             // => []
+    /// fs::mkdir("root");
+    /// fs::write("root/motd", "hello");
+    /// let before = tree::digest("root");
+    /// tree::compare(before, "root", #{ exclude: ["lost+found"] }).same   // => true
+    /// fs::remove("root/motd");
+    /// tree::compare(before, "root", #{ times: false }).differences       // => ["motd: file here, missing there"]
     /// ```
     #[rhai_fn(name = "compare", return_raw)]
     pub fn compare_with(ctx: NativeCallContext, here: Dynamic, there: Dynamic, options: Map) -> Raw<Map> {
@@ -159,7 +164,8 @@ pub mod module {
     ///
     /// # Example
     /// ```rhai
-    /// tree::digest(".").files      // => 0
+    /// fs::mkdir("root");
+    /// tree::digest("root").files  // => 0
     /// ```
     #[rhai_fn(global, get = "files", pure)]
     pub fn files(tree: &mut Tree) -> i64 {
@@ -170,7 +176,8 @@ pub mod module {
     ///
     /// # Example
     /// ```rhai
-    /// tree::digest(".").dirs       // => 1
+    /// fs::mkdir("root");
+    /// tree::digest("root").dirs  // => 1
     /// ```
     #[rhai_fn(global, get = "dirs", pure)]
     pub fn dirs(tree: &mut Tree) -> i64 {
@@ -181,7 +188,8 @@ pub mod module {
     ///
     /// # Example
     /// ```rhai
-    /// tree::digest(".").links      // => 0
+    /// fs::mkdir("root");
+    /// tree::digest("root").links  // => 0
     /// ```
     #[rhai_fn(global, get = "links", pure)]
     pub fn links(tree: &mut Tree) -> i64 {
@@ -192,7 +200,8 @@ pub mod module {
     ///
     /// # Example
     /// ```rhai
-    /// tree::digest(".").bytes      // => 0
+    /// fs::mkdir("root");
+    /// tree::digest("root").bytes  // => 0
     /// ```
     #[rhai_fn(global, get = "bytes", pure)]
     pub fn bytes(tree: &mut Tree) -> i64 {
@@ -203,7 +212,8 @@ pub mod module {
     ///
     /// # Example
     /// ```rhai
-    /// tree::digest(".").entries    // => 1
+    /// fs::mkdir("root");
+    /// tree::digest("root").entries  // => 1
     /// ```
     #[rhai_fn(global, get = "entries", pure)]
     pub fn entries(tree: &mut Tree) -> i64 {
