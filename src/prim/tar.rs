@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use super::prelude::*;
-use super::tree::options_for;
 use crate::host::Worker;
 use crate::kit::archive::{Entry, TarSink, TarSource, list_source};
-use crate::kit::tree::show;
+use crate::kit::tree::{Options, show};
 
 /// Sources and sinks are everybody's.
 pub fn types(_: &mut Engine) {}
@@ -19,7 +18,7 @@ fn source(ctx: &NativeCallContext, dir: &str, options: Map) -> Result<SourceValu
     let host = host_of(ctx);
     // The stream is read on another thread; what it warns of belongs to this node.
     let worker = Worker::current();
-    let source = TarSource::new(Path::new(dir), &options_for(&opts, true)?)?
+    let source = TarSource::new(Path::new(dir), &Options::read(&opts)?)?
         .on_warning(move |text| worker.clone().run(|| host.log(Level::Warn, text)));
     Ok(SourceValue::new(Box::new(source)))
 }

@@ -14,16 +14,6 @@ pub fn types(engine: &mut Engine) {
 #[derive(Clone)]
 pub struct Tree(Arc<Manifest>);
 
-/// `exclude` and `one_file_system` mean the same to everything that walks a tree.
-pub(super) fn options_for(opts: &Opts, times: bool) -> Result<Options> {
-    Ok(Options { exclude: opts.texts("exclude")?, one_file_system: opts.flag("one_file_system")?, times })
-}
-
-fn with_times(opts: &Opts) -> Result<Options> {
-    let times = opts.raw("times").is_none() || opts.flag("times")?;
-    options_for(opts, times)
-}
-
 fn walk(host: &Host, dir: &str, options: &Options) -> Result<Arc<Manifest>> {
     let manifest = tree::digest(Path::new(dir), options, host.cancel())?;
     manifest.warnings.iter().for_each(|warning| host.log(Level::Trace, &format!("{dir}: {warning}")));
@@ -32,7 +22,7 @@ fn walk(host: &Host, dir: &str, options: &Options) -> Result<Arc<Manifest>> {
 
 fn digest_of(ctx: &NativeCallContext, dir: &str, options: Map) -> Result<Tree> {
     let opts = options_of(ctx, "tree::digest", options)?;
-    Ok(Tree(walk(&host_of(ctx), dir, &with_times(&opts)?)?))
+    Ok(Tree(walk(&host_of(ctx), dir, &Options::read(&opts)?)?))
 }
 
 /// A tree read before, without what is left out now; or a directory, read now.
@@ -53,7 +43,7 @@ fn side(host: &Host, value: &Dynamic, options: &Options) -> Result<Arc<Manifest>
 fn compare_both(ctx: &NativeCallContext, here: &Dynamic, there: &Dynamic, options: Map) -> Result<Map> {
     let opts = options_of(ctx, "tree::compare", options)?;
     let host = host_of(ctx);
-    let options = with_times(&opts)?;
+    let options = Options::read(&opts)?;
     let mut sides = [side(&host, here, &options)?, side(&host, there, &options)?];
     if !options.times {
         for side in &mut sides {
