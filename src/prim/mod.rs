@@ -11,17 +11,22 @@ mod callback;
 mod ends;
 mod words;
 
+mod boot;
 mod chain;
 mod dd;
+mod dhcp;
 mod disk;
 mod fs;
 mod log;
+mod net;
 mod node;
 mod proc;
+mod step;
 mod stream;
 mod table;
 mod tar;
 mod task;
+mod tftp;
 mod tree;
 
 pub use ground::{Ground, Scripts};
@@ -50,6 +55,9 @@ macro_rules! modules {
 }
 
 modules! {
+    dhcp: "addresses and boot settings for machines: a server, and a client",
+    tftp: "boot files: a server, and a client",
+    net: "the network interfaces of this machine",
     disk: "disks and image files: found, opened, attached",
     table: "partition tables: planned, read, written",
     fs: "filesystems and the files in them",
@@ -58,6 +66,8 @@ modules! {
     dd: "raw disks, partitions and images",
     stream: "bytes from a source to a sink",
     chain: "one stream from one machine to many, node by node",
+    step: "where each node stands, in a folder of small files",
+    boot: "what a node is told at a network boot",
     node: "the machine kar runs on: facts, command line, reboot",
     proc: "programs, run without a shell",
     task: "work side by side, waits, second tries",
