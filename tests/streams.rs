@@ -352,3 +352,30 @@ fn a_recipe_on_a_machine_with_an_init_does_not_reboot_it() {
     assert_eq!(done.status.code(), Some(1), "{said}");
     assert!(said.contains("error[node.refused]") && said.contains("site.rhai:4"), "{said}");
 }
+
+#[test]
+fn a_mounted_disk_is_refused_by_dd() {
+    let dir = folder();
+    let image = file(&dir, "image", &[]);
+    run("truncate", &["-s", "16M", text(&image)]);
+    run("mkfs.ext4", &["-q", text(&image)]);
+    let disk = Loop::attach(&image);
+    let point = dir.path().join("point");
+    std::fs::create_dir(&point).unwrap();
+    run("mount", &[&disk.0, text(&point)]);
+    let into = |options: &str| {
+        let recipe = kar(&dir, &format!("dd::into(\"{}\", #{{ {options} }})", disk.0));
+        let done =
+            Command::new(env!("CARGO_BIN_EXE_kar")).args(["run", text(&recipe)]).stdin(Stdio::null()).output().unwrap();
+        (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
+    };
+    let (refused, forced) = (into(""), into("force: true"));
+    run("umount", &[text(&point)]);
+    let (code, said) = refused;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("error[disk.busy]") && said.contains(text(&point)), "{said}");
+    assert_eq!(forced.0, Some(0), "{}", forced.1);
+    assert_eq!(into("").0, Some(0));
+    // Opening it wrote nothing.
+    run("e2fsck", &["-fn", &disk.0]);
+}

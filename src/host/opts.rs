@@ -140,7 +140,7 @@ impl Opts {
 }
 
 fn kind(call: &str) -> String {
-    format!("{}.option", call.split("::").next().unwrap_or(call))
+    format!("{}.option", call.split([':', '.', ' ']).next().unwrap_or(call))
 }
 
 /// Bytes of a script value: a text with a unit or a whole number; `None` for any other type.

@@ -455,6 +455,22 @@ pub mod module {
         Ok(host.perform(Effect::new("fs.mkdir", dir, Weight::Change), || fs::mkdir(Path::new(dir)))?)
     }
 
+    /// Makes a folder of its own that begins with `prefix`, in `$TMPDIR` or /var/tmp, and gives its path. It stays.
+    ///
+    /// # Errors
+    /// - `fs.temp`
+    ///
+    /// # Example
+    /// ```rhai
+    /// fs::list(fs::temp("kar-example"))      // => []
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn temp(ctx: NativeCallContext, prefix: &str) -> Raw<String> {
+        let host = host_of(&ctx);
+        let made = host.perform(Effect::new("fs.temp", prefix, Weight::Change), || fs::temp(prefix))?;
+        Ok(made.display().to_string())
+    }
+
     /// The BLAKE3 digest of a file, in hexadecimal.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::prelude::*;
+use crate::kit::namespace;
 use crate::kit::node::{self, Power};
 
 /// Only plain values pass here.
@@ -38,8 +39,27 @@ pub mod module {
     /// type_of(facts.virtual)                           // => "bool"
     /// ```
     #[rhai_fn(return_raw)]
-    pub fn facts() -> Raw<Map> {
+    pub fn facts(ctx: NativeCallContext) -> Raw<Map> {
+        host_of(&ctx);
         Ok(to_dynamic(&node::facts()?).cast())
+    }
+
+    /// Does nothing for root. For anybody else the run ends with exit code 4 and one line that says what for.
+    ///
+    /// # Errors
+    /// - `host.permission`: the effective user is not root
+    ///
+    /// # Example
+    /// ```rhai
+    /// node::need_root("partitions are written")
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn need_root(ctx: NativeCallContext, why: &str) -> Raw<()> {
+        host_of(&ctx);
+        match namespace::is_root() {
+            true => Ok(()),
+            false => Err(Fault::new("host.permission", format!("this needs root: {why}")).into()),
+        }
     }
 
     /// The kernel's command line as a map: `root=LABEL=x` is `root: "LABEL=x"`, a word alone has the value `""`, of
@@ -53,10 +73,11 @@ pub mod module {
     /// let line = node::cmdline();
     /// type_of(line.kar)                   // => "map"
     /// "no.such.word" in line              // => false
-    /// line.kar.server ?? "nobody"         // => "nobody"
+    /// line.kar.get("server") ?? "nobody"  // => "nobody"
     /// ```
     #[rhai_fn(return_raw)]
-    pub fn cmdline() -> Raw<Map> {
+    pub fn cmdline(ctx: NativeCallContext) -> Raw<Map> {
+        host_of(&ctx);
         let line = node::cmdline()?;
         let mut map: Map = line.words.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         map.insert("kar".into(), to_dynamic(&line.kar));

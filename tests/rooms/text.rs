@@ -184,8 +184,10 @@ fn every_folder_of_src_is_a_known_room() {
     }
 }
 
+/// Lines that are not documentation: a primitive's reference stands in its file, and may be as long as it needs.
 fn too_long(sources: &[Source]) -> Found {
-    let long = |source: &Source| source.text.lines().count() > MOST_LINES;
+    let counts = |line: &&str| !line.trim_start().starts_with("///");
+    let long = |source: &Source| source.text.lines().filter(counts).count() > MOST_LINES;
     sources
         .iter()
         .filter(|source| long(source))
@@ -196,6 +198,6 @@ fn too_long(sources: &[Source]) -> Found {
 #[test]
 fn no_source_file_is_long() {
     assert_clean(&too_long(&files("src", ".rs")));
-    let (long, short) = ("x\n".repeat(MOST_LINES + 1), "x\n".repeat(MOST_LINES));
+    let (long, short) = ("x\n".repeat(MOST_LINES + 1), "x\n  /// y\n".repeat(MOST_LINES));
     assert_eq!(too_long(&made_up(&[("src/a.rs", &long), ("src/b.rs", &short)])), ["src/a.rs: over 400 lines"]);
 }

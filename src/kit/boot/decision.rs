@@ -22,6 +22,16 @@ pub enum Decision {
         #[serde(default)]
         cmdline: String,
     },
+    /// kar itself, started on the node with the recipe's function `entry`. `cmdline` holds its arguments
+    /// (`kar.NAME=VALUE`) and what the kernel takes beyond `kar.entry=ENTRY`.
+    Kar {
+        entry: String,
+        kernel: String,
+        #[serde(default)]
+        initrd: Vec<String>,
+        #[serde(default)]
+        cmdline: String,
+    },
     /// Goes on with the firmware's next boot device.
     Local {},
     /// Hands over to another loader or script.
@@ -44,8 +54,10 @@ pub struct Entry {
     pub decision: Decision,
 }
 
-/// kar itself, started on the node with the recipe's function `entry`: `kar.entry=ENTRY` on its command line, then
-/// `arguments` as `kar.NAME=VALUE`.
+/// The word that makes a kernel's boot one of kar.
+pub(super) const ENTRY: &str = "kar.entry=";
+
+/// kar on a node, with `arguments` as `kar.NAME=VALUE` and then `more` on its command line.
 pub fn kar(
     entry: &str,
     kernel: &str,
@@ -53,30 +65,50 @@ pub fn kar(
     more: &str,
     arguments: &[(String, String)],
 ) -> Result<Decision> {
-    let mut words = vec![format!("kar.entry={entry}")];
+    let mut line = Vec::new();
     for (name, value) in arguments {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
         if name.is_empty() || name == "entry" || !name.chars().all(plain) {
             return Err(refuse("argument", name, "is no name for an argument of kar"));
         }
-        words.push(format!("kar.{name}={value}"));
+        if value.contains('"') {
+            return Err(refuse(name, value, "holds a double quote, which no kernel command line can"));
+        }
+        line.push(cmdline::quote(&format!("kar.{name}={value}")));
     }
-    if let Some(word) = words.iter().find(|word| word.contains('"')) {
-        return Err(refuse("argument", word, "holds a double quote, which no kernel command line can"));
-    }
-    let mut line: Vec<String> = words.iter().map(|word| cmdline::quote(word)).collect();
     line.extend(Some(cmdline::tidy(more)).filter(|more| !more.is_empty()));
-    let decision = Decision::Linux { kernel: kernel.into(), initrd, cmdline: line.join(" ") };
+    let decision = Decision::Kar { entry: entry.into(), kernel: kernel.into(), initrd, cmdline: line.join(" ") };
     decision.check().map(|()| decision)
 }
 
 impl Decision {
+    /// What a boot loader is to load: kernel, initial ramdisks, whole command line. `None` for other decisions.
+    pub fn load(&self) -> Option<(&str, &[String], String)> {
+        match self {
+            Decision::Linux { kernel, initrd, cmdline } => Some((kernel, initrd, cmdline.clone())),
+            Decision::Kar { entry, kernel, initrd, cmdline } => {
+                let blank = if cmdline.is_empty() { "" } else { " " };
+                Some((kernel, initrd, format!("{ENTRY}{entry}{blank}{cmdline}")))
+            }
+            _ => None,
+        }
+    }
+
     /// What no boot loader can be told: refused when made, so that the script's line shows.
     pub fn check(&self) -> Result<()> {
         match self {
             Decision::Local {} => Ok(()),
             Decision::Chain { path } => check_path("path", path),
-            Decision::Linux { kernel, initrd, cmdline } => {
+            Decision::Kar { entry, .. }
+                if entry.is_empty() || !entry.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') =>
+            {
+                Err(refuse("entry", entry, "is no name of a recipe's function"))
+            }
+            Decision::Linux { cmdline, .. } | Decision::Kar { cmdline, .. } if cmdline.starts_with(ENTRY) => {
+                Err(refuse("cmdline", cmdline, "starts as only kar's own does")
+                    .hint("to boot kar: boot::kar(\"install\")"))
+            }
+            Decision::Linux { kernel, initrd, cmdline } | Decision::Kar { kernel, initrd, cmdline, .. } => {
                 check_path("kernel", kernel)?;
                 initrd.iter().try_for_each(|path| check_path("initrd", path))?;
                 check_line("cmdline", cmdline)?;

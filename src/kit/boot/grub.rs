@@ -24,26 +24,25 @@ pub fn render(decision: &Decision) -> Result<String> {
 }
 
 fn block(text: &mut String, decision: &Decision) -> Result<()> {
-    match decision {
-        Decision::Linux { kernel, initrd, cmdline } => {
-            text.push_str(&format!("linux {}", path("kernel", kernel)?));
-            // GRUB quotes words with blanks for the kernel itself, and escapes what it finds inside.
-            for word in cmdline::words(cmdline) {
-                text.push_str(&format!(" {}", quote("cmdline", &word)?));
+    if let Some((kernel, initrd, cmdline)) = decision.load() {
+        text.push_str(&format!("linux {}", path("kernel", kernel)?));
+        // GRUB quotes words with blanks for the kernel itself, and escapes what it finds inside.
+        for word in cmdline::words(&cmdline) {
+            text.push_str(&format!(" {}", quote("cmdline", &word)?));
+        }
+        text.push('\n');
+        if !initrd.is_empty() {
+            text.push_str("initrd");
+            for file in initrd {
+                text.push_str(&format!(" {}", path("initrd", file)?));
             }
             text.push('\n');
-            if !initrd.is_empty() {
-                text.push_str("initrd");
-                for file in initrd {
-                    text.push_str(&format!(" {}", path("initrd", file)?));
-                }
-                text.push('\n');
-            }
-            text.push_str("boot\n");
         }
-        Decision::Local {} => text.push_str("exit\n"),
-        Decision::Chain { path: file } => text.push_str(&format!("chainloader {}\nboot\n", path("path", file)?)),
-        Decision::Menu { .. } => unreachable!("check refuses a menu inside a menu"),
+        text.push_str("boot\n");
+    } else if let Decision::Chain { path: file } = decision {
+        text.push_str(&format!("chainloader {}\nboot\n", path("path", file)?));
+    } else {
+        text.push_str("exit\n");
     }
     Ok(())
 }

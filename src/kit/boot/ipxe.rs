@@ -1,5 +1,6 @@
 //! iPXE scripts (ipxe.org/scripting; word splitting as in iPXE's src/core/exec.c: blanks only, no quoting).
 
+use super::decision::ENTRY;
 use super::{Decision, Entry, refuse};
 use crate::host::{Fault, Result};
 
@@ -30,17 +31,16 @@ fn menu(script: &mut String, title: &str, timeout: u32, entries: &[Entry]) -> Re
 }
 
 fn block(script: &mut String, decision: &Decision) -> Result<()> {
-    match decision {
-        Decision::Linux { kernel, initrd, cmdline } => {
-            line(script, "kernel", &[("kernel", kernel), ("cmdline", cmdline)])?;
-            for path in initrd {
-                line(script, "initrd", &[("initrd", path)])?;
-            }
-            script.push_str("boot\n");
+    if let Some((kernel, initrd, cmdline)) = decision.load() {
+        line(script, "kernel", &[("kernel", kernel), ("cmdline", &cmdline)])?;
+        for path in initrd {
+            line(script, "initrd", &[("initrd", path)])?;
         }
-        Decision::Local {} => script.push_str("exit\n"),
-        Decision::Chain { path } => line(script, "chain", &[("path", path)])?,
-        Decision::Menu { .. } => unreachable!("check refuses a menu inside a menu"),
+        script.push_str("boot\n");
+    } else if let Decision::Chain { path } = decision {
+        line(script, "chain", &[("path", path)])?;
+    } else {
+        script.push_str("exit\n");
     }
     Ok(())
 }
@@ -133,7 +133,14 @@ fn read_block<'a>(lines: &mut Lines<'a>, first: (&'a str, &'a str)) -> Result<De
                     (command, _) => return Err(lines.wrong(&format!("`{command}` between kernel and boot"))),
                 }
             }
-            Ok(Decision::Linux { kernel: kernel.into(), initrd, cmdline: cmdline.into() })
+            let kernel = kernel.to_string();
+            Ok(match cmdline.strip_prefix(ENTRY) {
+                Some(rest) => {
+                    let (entry, cmdline) = rest.split_once(' ').unwrap_or((rest, ""));
+                    Decision::Kar { entry: entry.into(), kernel, initrd, cmdline: cmdline.into() }
+                }
+                None => Decision::Linux { kernel, initrd, cmdline: cmdline.into() },
+            })
         }
         (command, _) => Err(lines.wrong(&format!("`{command}` is not part of a boot decision"))),
     }

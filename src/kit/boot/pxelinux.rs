@@ -27,26 +27,25 @@ pub fn render(decision: &Decision) -> Result<String> {
 }
 
 fn block(text: &mut String, decision: &Decision) -> Result<()> {
-    match decision {
-        Decision::Linux { kernel, initrd, cmdline } => {
-            // LINUX, not KERNEL: the latter guesses the kind of file by its name.
-            text.push_str(&format!("  LINUX {kernel}\n"));
-            if let Some(path) = initrd.iter().find(|path| path.contains(',')) {
-                return Err(refuse("initrd", path, "holds a comma, which separates files for pxelinux"));
-            }
-            if !initrd.is_empty() {
-                text.push_str(&format!("  INITRD {}\n", initrd.join(",")));
-            }
-            if cmdline == "-" {
-                return Err(refuse("cmdline", cmdline, "means no command line to pxelinux"));
-            }
-            if !cmdline.is_empty() {
-                text.push_str(&format!("  APPEND {cmdline}\n"));
-            }
+    if let Some((kernel, initrd, cmdline)) = decision.load() {
+        // LINUX, not KERNEL: the latter guesses the kind of file by its name.
+        text.push_str(&format!("  LINUX {kernel}\n"));
+        if let Some(path) = initrd.iter().find(|path| path.contains(',')) {
+            return Err(refuse("initrd", path, "holds a comma, which separates files for pxelinux"));
         }
-        Decision::Local {} => text.push_str("  LOCALBOOT 0\n"),
-        Decision::Chain { path } => text.push_str(&format!("  PXE {path}\n")),
-        Decision::Menu { .. } => unreachable!("check refuses a menu inside a menu"),
+        if !initrd.is_empty() {
+            text.push_str(&format!("  INITRD {}\n", initrd.join(",")));
+        }
+        if cmdline == "-" {
+            return Err(refuse("cmdline", &cmdline, "means no command line to pxelinux"));
+        }
+        if !cmdline.is_empty() {
+            text.push_str(&format!("  APPEND {cmdline}\n"));
+        }
+    } else if let Decision::Chain { path } = decision {
+        text.push_str(&format!("  PXE {path}\n"));
+    } else {
+        text.push_str("  LOCALBOOT 0\n");
     }
     Ok(())
 }

@@ -52,9 +52,15 @@ fn no_value_breaks_out_of_its_line() {
 fn kar_carries_its_entry_and_arguments() {
     let args = [("server".to_string(), "10.0.0.1:30765".to_string()), ("note".into(), "two words".into())];
     let decision = kar("install", "kar/vmlinuz", vec!["kar/initrd".into()], "quiet", &args).unwrap();
-    let Decision::Linux { cmdline, .. } = read(&render(&decision, Flavour::Ipxe).unwrap()).unwrap() else { panic!() };
+    let script = render(&decision, Flavour::Ipxe).unwrap();
+    assert!(
+        script.contains(
+            "\nkernel kar/vmlinuz kar.entry=install kar.server=10.0.0.1:30765 kar.note=\"two words\" quiet\n"
+        )
+    );
+    let Decision::Kar { entry, cmdline, .. } = read(&script).unwrap() else { panic!("{script}") };
     let told = cmdline::arguments(&cmdline);
-    assert_eq!((told["kar.entry"].as_str(), told["kar.server"].as_str()), ("install", "10.0.0.1:30765"));
+    assert_eq!((entry.as_str(), told["kar.server"].as_str()), ("install", "10.0.0.1:30765"));
     assert_eq!((told["kar.note"].as_str(), told["quiet"].as_str()), ("two words", ""));
     for (name, value) in [("a b", "c"), ("", "x"), ("x", "a\"b"), ("x", "a\nb"), ("entry", "other")] {
         assert!(kar("install", "k", vec![], "", &[(name.into(), value.into())]).is_err(), "{name:?} {value:?}");

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use crate::host::Result;
+use crate::kit::disk;
 
 /// Called at the door before [`super::into`] opens its target.
 ///
 /// # Errors
-/// That of the disk room's guard: the target, or the disk it lies on, is in use.
-pub fn guard(_path: &Path, _force: bool) -> Result<()> {
-    Ok(())
+/// `disk.busy`: the target, or the disk it is a part of, is mounted, swapped on, or built on; unless `force`.
+pub fn guard(path: &Path, force: bool) -> Result<()> {
+    disk::refuse_used(path, force)
 }

@@ -11,7 +11,7 @@ use super::packet::{Kind, Packet};
 use super::rules::{Event, Request, Rules};
 use super::settings::{Changes, Settings};
 use super::{Lease, socket};
-use crate::host::{Cancel, Fault, Host, Result};
+use crate::host::{Cancel, Fault, Host, Level, Result};
 use crate::kit::net::{self, Events, Mac};
 
 /// A closure's word on one client.
@@ -83,7 +83,7 @@ impl Server {
         let shared = Arc::new(Shared {
             rules: Mutex::new(rules),
             answer,
-            events: Events::default(),
+            events: journal(host),
             client_port: ports.client.or((!interface.loopback).then_some(68)),
         });
         let cancel = host.cancel().child();
@@ -210,6 +210,26 @@ async fn serve(shared: Arc<Shared>, socket: Arc<UdpSocket>, cancel: Cancel, end:
     shared.events.close();
     drop(socket);
     drop(end);
+}
+
+/// Everything but questions stands in the journal; what failed is told to the person as well.
+fn journal(host: &Host) -> Events<Event> {
+    let host = host.clone();
+    Events::watched(move |event: &Event| {
+        let object = format!("{} {}", event.mac, event.ip);
+        match event.event {
+            "discovered" | "offered" | "informed" => {}
+            "acknowledged" => host.note("dhcp.lease", object.trim_end(), None),
+            "released" => host.note("dhcp.release", object.trim_end(), None),
+            other => {
+                let fault = Fault::new(format!("dhcp.{other}"), event.message.clone());
+                host.note("dhcp.lease", object.trim_end(), Some(&fault));
+                if matches!(other, "failed" | "exhausted") {
+                    host.log(Level::Warn, &format!("DHCP, {}: {}", object.trim_end(), event.message));
+                }
+            }
+        }
+    })
 }
 
 fn now() -> u64 {

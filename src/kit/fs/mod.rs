@@ -16,4 +16,4 @@ pub use files::{copy, hash, link, read, write};
 pub use make::{Mkfs, mkfs, swap};
 pub use mount::{Mounted, mount, unmount};
 pub use probe::{Probe, probe, probe_bytes};
-pub use tree::{exists, list, mkdir, remove};
+pub use tree::{exists, list, mkdir, remove, temp};

@@ -32,6 +32,18 @@ pub fn mkdir(dir: &Path) -> Result<()> {
         .map_err(|error| Fault::io("fs.mkdir", format_args!("make folder `{}`", dir.display()), error))
 }
 
+/// Makes a folder that was not there before, for nobody else's eyes: in `$TMPDIR`, else in /var/tmp, which is on a disk
+/// where /tmp may be in memory. It stays until somebody removes it.
+///
+/// # Errors
+/// `fs.temp`
+pub fn temp(prefix: &str) -> Result<PathBuf> {
+    let parent = std::env::var_os("TMPDIR").map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from);
+    let template = parent.join(format!("{prefix}-XXXXXX"));
+    nix::unistd::mkdtemp(&template)
+        .map_err(|error| Fault::io("fs.temp", format_args!("make a folder `{}`", template.display()), error))
+}
+
 /// Removes a file, a link (not what it leads to) or a whole folder; false when nothing was there. Never `/`, and
 /// never a folder that something is mounted on or under.
 ///

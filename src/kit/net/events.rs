@@ -12,7 +12,11 @@ const KEPT: usize = 10_000;
 /// A queue between a server's threads and one reader. Cheap to clone; clones are the same queue.
 pub struct Events<T>(Arc<Inner<T>>);
 
+type Watch<T> = Box<dyn Fn(&T) + Send + Sync>;
+
 struct Inner<T> {
+    /// Sees every event as it happens: the journal.
+    watch: Option<Watch<T>>,
     queue: Mutex<(VecDeque<T>, bool)>,
     wake: Notify,
 }
@@ -25,12 +29,21 @@ impl<T> Clone for Events<T> {
 
 impl<T> Default for Events<T> {
     fn default() -> Self {
-        Events(Arc::new(Inner { queue: Mutex::new((VecDeque::new(), false)), wake: Notify::new() }))
+        Events(Arc::new(Inner { watch: None, queue: Mutex::new((VecDeque::new(), false)), wake: Notify::new() }))
     }
 }
 
 impl<T: Send + 'static> Events<T> {
+    /// A queue whose events `watch` sees first.
+    pub fn watched(watch: impl Fn(&T) + Send + Sync + 'static) -> Self {
+        let queue = Mutex::new((VecDeque::new(), false));
+        Events(Arc::new(Inner { watch: Some(Box::new(watch)), queue, wake: Notify::new() }))
+    }
+
     pub fn push(&self, event: T) {
+        if let Some(watch) = &self.0.watch {
+            watch(&event);
+        }
         let mut guard = self.0.queue.lock().expect("no holder panics");
         if guard.0.len() == KEPT {
             guard.0.pop_front();

@@ -21,7 +21,7 @@ use crate::kit::net::Events;
 #[derive(Debug, Clone, Serialize)]
 pub struct Request {
     /// The name asked for, made relative (`boot/kernel`).
-    pub file: String,
+    pub path: String,
     /// The client's address.
     pub client: String,
     pub port: u16,
@@ -58,7 +58,7 @@ pub struct Event {
     pub event: &'static str,
     /// `read` or `write`.
     pub kind: &'static str,
-    pub file: String,
+    pub path: String,
     pub client: String,
     pub bytes: u64,
     pub seconds: f64,
@@ -99,14 +99,14 @@ impl Clone for Files {
 }
 
 fn event(kind: &'static str, request: &Request) -> Event {
-    let (file, client) = (request.file.clone(), request.client.clone());
-    Event { event: "refused", kind, file, client, bytes: 0, seconds: 0.0, message: String::new() }
+    let (path, client) = (request.path.clone(), request.client.clone());
+    Event { event: "refused", kind, path, client, bytes: 0, seconds: 0.0, message: String::new() }
 }
 
 fn request(client: &SocketAddr, path: &Path, size: Option<u64>) -> std::result::Result<Request, Request> {
     let name = path.to_string_lossy();
     let request =
-        |file: String| Request { file, client: client.ip().to_canonical().to_string(), port: client.port(), size };
+        |path: String| Request { path, client: client.ip().to_canonical().to_string(), port: client.port(), size };
     clean(&name).map(request).ok_or_else(|| request(name.into_owned()))
 }
 
@@ -161,13 +161,13 @@ impl Handler for Files {
         };
         let (events, about) = (self.events.clone(), event("read", &asked));
         let found = match self.read.clone() {
-            None => Ok(from_root(&self.root, &asked.file)),
+            None => Ok(from_root(&self.root, &asked.path)),
             Some(read) => {
                 let (root, about) = (self.root.clone(), about.clone());
                 let work = move || match read(&asked) {
                     Ok(Read::Content(bytes)) => Ok(Body::Bytes(bytes)),
                     Ok(Read::File(path)) => open_file(&path),
-                    Ok(Read::Pass) => from_root(&root, &asked.file),
+                    Ok(Read::Pass) => from_root(&root, &asked.path),
                     Ok(Read::Refuse) => Err(ErrorKind::PermissionDenied.into()),
                     Err(fault) => Err(Files::failed(&events, about, fault)),
                 };
@@ -199,11 +199,11 @@ impl Handler for Files {
             return Err(self.refuse(about, ErrorKind::WriteZero.into()));
         }
         let found = match self.write.clone() {
-            None => Ok(into_root(&self.inbox, &asked.file)),
+            None => Ok(into_root(&self.inbox, &asked.path)),
             Some(write) => {
                 let (root, about) = (self.root.clone(), about.clone());
                 let work = move || match write(&asked) {
-                    Ok(Write::Allow) => into_root(&root, &asked.file),
+                    Ok(Write::Allow) => into_root(&root, &asked.path),
                     Ok(Write::File(path)) => into_file(&path),
                     Ok(Write::Refuse) => Err(ErrorKind::PermissionDenied.into()),
                     Err(fault) => Err(Files::failed(&events, about, fault)),

@@ -10,7 +10,7 @@ use async_tftp::server::TftpServerBuilder;
 
 use super::handler::{Event, Files, Reads, Writes};
 use super::root::Root;
-use crate::host::{Cancel, Fault, Host, Result};
+use crate::host::{Cancel, Fault, Host, Level, Result};
 use crate::kit::net::Events;
 
 pub struct Settings {
@@ -48,7 +48,7 @@ impl Server {
     /// `tftp.root`: a folder is missing; `tftp.bind`: the address is not ours, or in use, or may not be used.
     pub fn start(host: &Host, settings: Settings) -> Result<Server> {
         let Settings { bind, root, read, write, inbox, block, limit } = settings;
-        let events = Events::default();
+        let events = journal(host);
         let open = |path: Option<PathBuf>| path.map(|path| Root::open(&path)).transpose();
         let (root, inbox) = (open(root)?, open(inbox)?);
         let runtime = host.runtime().clone();
@@ -88,6 +88,26 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.cancel.set();
     }
+}
+
+/// Every transfer's end stands in the journal; a closure that failed is told to the person as well.
+fn journal(host: &Host) -> Events<Event> {
+    let host = host.clone();
+    Events::watched(move |event: &Event| {
+        let object = format!("{} {}", event.path, event.client);
+        let verb = match (event.kind, event.event) {
+            (_, "started") => return,
+            ("read", "finished") => return host.note("tftp.read", &object, None),
+            ("write", "finished") => return host.note("tftp.write", &object, None),
+            ("read", _) => "tftp.read",
+            _ => "tftp.write",
+        };
+        let fault = Fault::new(format!("tftp.{}", event.event), event.message.clone());
+        host.note(verb, &object, Some(&fault));
+        if event.event == "failed" {
+            host.log(Level::Warn, &format!("TFTP, {object}: {}", event.message));
+        }
+    })
 }
 
 /// An error on the listening socket ends async-tftp's server; one bad moment is no reason to end ours.

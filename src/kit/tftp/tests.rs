@@ -111,7 +111,7 @@ fn closures_make_files_up() {
     fs::write(rig.dir.path().join("hidden"), "hidden").unwrap();
     let path = rig.dir.path().join("real");
     let read: Reads = Arc::new(move |request| {
-        Ok(match request.file.as_str() {
+        Ok(match request.path.as_str() {
             "boot.ipxe" => Read::Content(format!("#!ipxe\n# {}\n", request.client).into_bytes().into()),
             "alias" => Read::File(path.clone()),
             "hidden" => Read::Refuse,
@@ -129,7 +129,7 @@ fn closures_make_files_up() {
     let mut seen = Vec::new();
     while !seen.contains(&("failed", "broken".to_string())) {
         let event = rig.runtime.block_on(server.events().next()).unwrap();
-        seen.push((event.event, event.file));
+        seen.push((event.event, event.path));
     }
     assert!(seen.contains(&("finished", "boot.ipxe".into())), "{seen:?}");
 }
@@ -140,10 +140,10 @@ fn a_slow_closure_delays_its_own_client_only() {
     let (release, wait) = std::sync::mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
     let read: Reads = Arc::new(move |request| {
-        if request.file == "slow" {
+        if request.path == "slow" {
             let _ = wait.lock().unwrap().recv();
         }
-        Ok(Read::Content(request.file.clone().into_bytes().into()))
+        Ok(Read::Content(request.path.clone().into_bytes().into()))
     });
     let (_server, address) = rig.serve(Some(read), None, false);
     let to = address.clone();
@@ -174,7 +174,7 @@ fn writes_go_where_they_may_and_appear_whole() {
     let elsewhere = tempfile::tempdir().unwrap();
     let target = elsewhere.path().join("named");
     let write: Writes = Arc::new(move |request| {
-        Ok(match request.file.as_str() {
+        Ok(match request.path.as_str() {
             "elsewhere" => Write::File(target.clone()),
             file if file.starts_with("steps/") => Write::Allow,
             _ => Write::Refuse,

@@ -35,3 +35,8 @@ impl Default for Options {
         Options { exclude: Vec::new(), one_file_system: false, times: true }
     }
 }
+
+/// The directory that `path` stands in; the root's is the root.
+fn parent(path: &[u8]) -> &[u8] {
+    &path[..path.iter().rposition(|byte| *byte == b'/').unwrap_or(0)]
+}

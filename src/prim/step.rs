@@ -1,0 +1,181 @@
+//! `step`: where each node stands, in a folder of small files.
+
+use std::path::Path;
+
+use super::prelude::*;
+use crate::kit::step;
+
+pub fn types(engine: &mut Engine) {
+    engine.register_type_with_name::<Store>("store");
+}
+
+/// A folder of step files. Copies are the same folder.
+#[derive(Clone)]
+pub struct Store(step::Store);
+
+impl Planned for Store {
+    fn planned(effect: &Effect<'_>) -> Result<Self> {
+        // Nothing is written to a folder that is not there yet, so looking into it is enough.
+        let dir = Path::new(&effect.object);
+        let dir = if dir.is_dir() { dir } else { Path::new(".") };
+        Ok(Store(step::Store::open(dir, step::Form::Word, false)?))
+    }
+}
+
+/// A list of texts, or one text alone.
+fn hosts_of(hosts: Dynamic) -> Result<Vec<String>> {
+    let wrong = || Fault::new("step.host", "hosts are a text or a list of texts");
+    if hosts.is_string() {
+        return Ok(vec![hosts.into_string().map_err(|_| wrong())?]);
+    }
+    let list = hosts.try_cast::<Array>().ok_or_else(wrong)?;
+    list.into_iter().map(|host| host.into_string().map_err(|_| wrong())).collect()
+}
+
+#[export_module]
+pub mod module {
+    /// As below, with nothing said.
+    #[rhai_fn(name = "open", return_raw)]
+    pub fn open(ctx: NativeCallContext, dir: &str) -> Raw<Store> {
+        open_with(ctx, dir, Map::new())
+    }
+
+    /// Opens a folder of step files, one for each host, named as the host or its address. Files of both old systems are
+    /// read: a bare word, and `set "ready" $step`.
+    ///
+    /// # Options
+    /// - `create` (flag, true): make the folder when it is missing
+    /// - `form` (text, "word"): how words are written: "word", or "kaboot" for `set "ready" $step`
+    ///
+    /// # Errors
+    /// - `step.open`: the folder can be neither read nor made
+    ///
+    /// # Example
+    /// ```rhai
+    /// let steps = step::open("steps");
+    /// steps.set("node1", "lilo");
+    /// steps.get("node1")                        // => "lilo"
+    /// step::open("none", #{ create: false })    // => throws step.open
+    /// ```
+    #[rhai_fn(name = "open", return_raw)]
+    pub fn open_with(ctx: NativeCallContext, dir: &str, options: Map) -> Raw<Store> {
+        let host = host_of(&ctx);
+        let create = options.get("create").is_none_or(|value| value.is_unit());
+        let opts = options_of(&ctx, "step::open", options)?;
+        let create = create || opts.flag("create")?;
+        let form = match opts.text("form")?.as_deref() {
+            None | Some("word") => step::Form::Word,
+            Some("kaboot") => step::Form::Kaboot,
+            Some(other) => return Err(opts.refuse("form", &format!("`{other}` is neither word nor kaboot")).into()),
+        };
+        let act = || Ok(Store(step::Store::open(Path::new(dir), form, create)?));
+        Ok(host.perform(Effect::new("step.open", dir, Weight::Open), act)?)
+    }
+
+    /// The step of a host; `()` where it has none.
+    ///
+    /// # Errors
+    /// - `step.host`: not a host name or address
+    ///
+    /// # Example
+    /// ```rhai
+    /// let steps = step::open("steps");
+    /// steps.get("node1")                        // => ()
+    /// steps.get("../etc/passwd")                // => throws step.host
+    /// ```
+    #[rhai_fn(global, return_raw)]
+    pub fn get(ctx: NativeCallContext, store: &mut Store, host_name: &str) -> Raw<Dynamic> {
+        host_of(&ctx);
+        Ok(store.0.get(host_name)?.map_or(Dynamic::UNIT, Dynamic::from))
+    }
+
+    /// Puts a host at a step: one word. A reader sees the old word or the new one, never half of it.
+    ///
+    /// # Errors
+    /// - `step.host`, `step.word`: not a host, not a word
+    /// - `step.write`: the file cannot be written
+    ///
+    /// # Example
+    /// ```rhai
+    /// let steps = step::open("steps", #{ form: "kaboot" });
+    /// steps.set("10.0.0.7", "ready");
+    /// fs::read("steps/10.0.0.7")                // => "set \"ready\" $step\n"
+    /// steps.set("10.0.0.7", "two words")        // => throws step.word
+    /// ```
+    #[rhai_fn(global, return_raw)]
+    pub fn set(ctx: NativeCallContext, store: &mut Store, host_name: &str, word: &str) -> Raw<()> {
+        let host = host_of(&ctx);
+        let effect = Effect::new("step.set", format!("{host_name} {word}"), Weight::Change);
+        Ok(host.perform(effect, || store.0.set(host_name, word))?)
+    }
+
+    /// Forgets the step of a host; one that has none is fine.
+    ///
+    /// # Errors
+    /// - `step.host`, `step.write`
+    ///
+    /// # Example
+    /// ```rhai
+    /// let steps = step::open("steps");
+    /// steps.set("node1", "ready");
+    /// steps.clear("node1");
+    /// steps.get("node1")                        // => ()
+    /// ```
+    #[rhai_fn(global, return_raw)]
+    pub fn clear(ctx: NativeCallContext, store: &mut Store, host_name: &str) -> Raw<()> {
+        let host = host_of(&ctx);
+        Ok(host.perform(Effect::new("step.clear", host_name, Weight::Change), || store.0.clear(host_name))?)
+    }
+
+    /// All hosts that have a step, as a map.
+    ///
+    /// # Errors
+    /// - `step.read`: the folder or a file cannot be read
+    ///
+    /// # Example
+    /// ```rhai
+    /// let steps = step::open("steps");
+    /// steps.set("node1", "ready");
+    /// steps.set("node2", "lilo");
+    /// steps.all()                               // => #{ node1: "ready", node2: "lilo" }
+    /// ```
+    #[rhai_fn(global, return_raw)]
+    pub fn all(ctx: NativeCallContext, store: &mut Store) -> Raw<Map> {
+        host_of(&ctx);
+        Ok(store.0.all()?.into_iter().map(|(host, word)| (host.into(), word.into())).collect())
+    }
+
+    /// As below, without an end.
+    #[rhai_fn(global, name = "wait", return_raw)]
+    pub fn wait(ctx: NativeCallContext, store: &mut Store, hosts: Dynamic, word: &str) -> Raw<()> {
+        wait_with(ctx, store, hosts, word, Map::new())
+    }
+
+    /// Waits until every host (a list, or one text) stands at a step.
+    ///
+    /// # Options
+    /// - `timeout` (time, for ever): how long
+    ///
+    /// # Errors
+    /// - `step.timeout`: names the hosts that are not there, and where they stand; `report` is a map of them
+    ///
+    /// # Example
+    /// ```rhai
+    /// let steps = step::open("steps");
+    /// steps.set("node1", "ready");
+    /// steps.wait("node1", "ready");
+    /// steps.wait(["node1", "node2"], "ready", #{ timeout: "1ms" })  // => throws step.timeout
+    /// ```
+    #[rhai_fn(global, name = "wait", return_raw)]
+    pub fn wait_with(ctx: NativeCallContext, store: &mut Store, hosts: Dynamic, word: &str, options: Map) -> Raw<()> {
+        let host = host_of(&ctx);
+        let opts = options_of(&ctx, "store.wait", options)?;
+        Ok(store.0.wait(&host, &hosts_of(hosts)?, word, opts.time("timeout")?)?)
+    }
+
+    /// The folder.
+    #[rhai_fn(global, get = "dir", pure)]
+    pub fn dir(store: &mut Store) -> ImmutableString {
+        store.0.dir().to_string_lossy().into_owned().into()
+    }
+}

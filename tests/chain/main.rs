@@ -1,0 +1,10 @@
+//! The chain with real sockets: exact bytes, failures that are failures, strangers without effect.
+//!
+//! Nodes are tasks of this process with loopback addresses of their own, or child processes where one is killed.
+
+mod children;
+mod exact;
+mod failure;
+mod gather;
+mod parts;
+mod strangers;
