@@ -8,7 +8,7 @@ use kar::kit::chain::{ReceiveOptions, Target, receive};
 use crate::parts::{Door, Kept, Net, PATIENCE, Pattern, ends, eventually};
 
 const LENGTH: u64 = 12_000_001;
-const ROLE: &str = "KAR_TEST_CHAIN_ROLE";
+pub const ROLE: &str = "KAR_TEST_CHAIN_ROLE";
 
 /// This test binary again, as a node or server of its own; killed at the end of the test at the latest.
 struct Process(Child);
@@ -49,6 +49,13 @@ async fn process() {
                 ..ReceiveOptions::new(Target::Server(server.into(), None))
             };
             let _ = receive(Kept::default().sink(), options, Cancel::new()).await;
+        }
+        ["named", session] => {
+            let kept = Kept::default();
+            let options = ReceiveOptions { timeout: PATIENCE, ..ReceiveOptions::new(Target::Session(session.into())) };
+            let outcome = receive(kept.sink(), options, Cancel::new()).await;
+            assert_eq!(outcome.is_ok(), kept.whole(LENGTH));
+            outcome.unwrap();
         }
         ["server", bind, nodes] => {
             let options = kar::kit::chain::OfferOptions {

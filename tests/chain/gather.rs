@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kar::host::Cancel;
 use kar::kit::chain::{
-    Offer, OfferOptions, Order, Phase, ReceiveOptions, StartOptions, Target, parse_bind, receive, start,
+    KnockOptions, Offer, OfferOptions, Order, Phase, ReceiveOptions, Target, decline, parse_bind, receive, start,
 };
 
 use crate::parts::{Kept, Net, PATIENCE, Pattern, ends, eventually};
@@ -83,7 +83,7 @@ async fn starts_when_told_from_elsewhere() {
     let offer = Offer::open(Pattern::of(1000), net.offering()).await.unwrap();
     let knock = |token: Option<&str>| {
         let target = Target::Server(offer.address().to_string(), Some(net.session()));
-        start(StartOptions { target, token: token.map(String::from), timeout: PATIENCE })
+        start(KnockOptions { target, token: token.map(String::from), timeout: PATIENCE })
     };
     assert_eq!(ends(knock(None)).await.unwrap_err().kind, "chain.nobody");
     assert_eq!(ends(knock(Some("guess"))).await.unwrap_err().kind, "chain.token");
@@ -162,4 +162,31 @@ async fn a_port_in_use_is_an_error_where_it_was_asked_for() {
     ends(first.stop()).await;
     assert!(net.listening().is_empty(), "closed when stop returns");
     assert_eq!(first.wait().await.unwrap_err().kind, "chain.stopped");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_declines_is_not_waited_for_and_named() {
+    let net = Net(29);
+    let offer = net.offer(Pattern::of(1000), 2).await;
+    let nodes = net.nodes(&offer, 1);
+    let knock = |offer: &Offer| {
+        let target = Target::Server(offer.address().to_string(), Some(net.session()));
+        KnockOptions { target, token: None, timeout: PATIENCE }
+    };
+    ends(decline(knock(&offer), Some("node2"), Some(net.address(2)), "no disk")).await.unwrap();
+    let fault = ends(offer.wait()).await.unwrap_err();
+    assert_eq!(fault.kind, "chain.lossy");
+    let expected = format!("1 of 2 nodes have no complete copy: node2 ({}) declined: no disk", net.address(2));
+    assert_eq!(fault.message, expected);
+    assert_eq!(fault.report.unwrap()["nodes"][1]["failure"]["kind"], "chain.declined");
+    for (kept, task) in nodes {
+        ends(task).await.unwrap().unwrap();
+        assert!(kept.whole(1000));
+    }
+    let offer = net.offer(Pattern::of(1000), 1).await;
+    ends(decline(knock(&offer), Some("node2"), Some(net.address(2)), "no disk")).await.unwrap();
+    let fault = ends(offer.wait()).await.unwrap_err();
+    assert_eq!(fault.kind, "chain.nobody");
+    assert!(fault.message.contains("declined: no disk"), "{}", fault.message);
+    net.clean().await;
 }

@@ -6,5 +6,8 @@ mod children;
 mod exact;
 mod failure;
 mod gather;
+#[path = "../harness/mod.rs"]
+mod harness;
+mod net;
 mod parts;
 mod strangers;

@@ -16,7 +16,15 @@ const LENGTH: u64 = 12_000_001;
 
 fn hello(role: Role, session: Option<&str>) -> Vec<u8> {
     let session = session.map(String::from);
-    Message::Hello(Hello { role, session, name: Some("\u{1b}[31mred".into()), port: 9, nonce: "n".into() }).frame()
+    Message::Hello(Hello {
+        role,
+        session,
+        name: Some("\u{1b}[31mred".into()),
+        port: 9,
+        nonce: "n".into(),
+        reason: None,
+    })
+    .frame()
 }
 
 /// What strangers say: garbage, half words, words of tomorrow, words without end, words in the wrong place.
@@ -103,7 +111,7 @@ async fn strangers_on_every_port_change_nothing() {
         assert!(kept.whole(LENGTH));
     }
     drop(guests);
-    let said = said.lock().unwrap();
+    let said = said.lock().unwrap().clone();
     assert!(said.iter().any(|line| line.contains("not let in: not a chain's frame") || line.contains("no hello")));
     assert!(said.iter().any(|line| line.contains("speaks version 9, this is 1")), "{said:?}");
     assert!(!said.iter().any(|line| line.contains('\u{1b}')));

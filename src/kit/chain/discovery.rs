@@ -81,9 +81,13 @@ fn ears(local: Option<Ipv4Addr>) -> BTreeSet<Ipv4Addr> {
         if local.is_some_and(|local| local & mask != own & mask) {
             continue;
         }
-        if interface.flags.contains(InterfaceFlags::IFF_LOOPBACK) {
+        // Where no broadcast address is set, the kernel still takes the last address of the network for one.
+        if interface.flags.intersects(InterfaceFlags::IFF_LOOPBACK | InterfaceFlags::IFF_BROADCAST) {
             targets.insert(own | !mask);
-        } else if let Some(broadcast) = v4(interface.broadcast) {
+        }
+        if let Some(broadcast) =
+            v4(interface.broadcast).filter(|_| interface.flags.contains(InterfaceFlags::IFF_BROADCAST))
+        {
             targets.insert(broadcast);
         }
     }

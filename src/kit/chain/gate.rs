@@ -69,7 +69,8 @@ pub async fn accept<F: Future<Output = ()> + Send + 'static>(
 
 /// A node that was let in.
 pub struct Arrival {
-    pub stream: TcpStream,
+    /// `None` for one that declines.
+    pub stream: Option<TcpStream>,
     pub hello: Hello,
     pub address: std::net::SocketAddr,
 }
@@ -96,7 +97,7 @@ fn judge(shared: &Shared, hello: &Hello) -> Result<Secret> {
     }
     match hello.role {
         Role::Node if hello.port != 0 && hello.nonce.len() <= 64 => Ok(shared.secret.clone()),
-        Role::Start if hello.nonce.len() <= 64 => Ok(shared.secret.clone()),
+        Role::Start | Role::Decline if hello.nonce.len() <= 64 => Ok(shared.secret.clone()),
         _ => Err(Fault::new("chain.hello", "a hello that has no place here")),
     }
 }
@@ -120,12 +121,19 @@ async fn admit(
         }
         return;
     }
+    if guest.hello.role == Role::Decline {
+        if welcome(&mut stream, &guest, &shared.session, 0).await {
+            let _ = arrivals.send(Arrival { stream: None, hello: guest.hello, address: from }).await;
+            let _ = write_message(&mut stream, &Message::Bye).await;
+        }
+        return;
+    }
     if shared.started() {
         let text = format!("session `{}` has started without it", shared.session);
         (shared.notes)(Level::Warn, &format!("{from} came late"));
         return refuse(&mut stream, &Fault::new("chain.late", text)).await;
     }
     if welcome(&mut stream, &guest, &shared.session, 0).await {
-        let _ = arrivals.send(Arrival { stream, hello: guest.hello, address: from }).await;
+        let _ = arrivals.send(Arrival { stream: Some(stream), hello: guest.hello, address: from }).await;
     }
 }

@@ -36,7 +36,14 @@ pub async fn feed(
 ) -> Result<(), String> {
     let who = next.address.to_string();
     let mut stream = connect(next.address, local, SILENCE).await.map_err(|e| WireError::from(e).to_string())?;
-    let hello = Hello { role: Role::Link, session: Some(session.to_string()), name: None, port: 0, nonce: nonce() };
+    let hello = Hello {
+        role: Role::Link,
+        session: Some(session.to_string()),
+        name: None,
+        port: 0,
+        nonce: nonce(),
+        reason: None,
+    };
     let welcome =
         timeout(SILENCE, greet(&mut stream, &secret.link(&next.key), hello, &who)).await.map_err(|_| "no answer")?;
     match welcome {

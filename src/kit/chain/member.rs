@@ -47,6 +47,22 @@ impl Member {
         }
     }
 
+    /// One that said it will not come.
+    pub fn declined(who: (String, SocketAddr, u16), reason: String, joined: f64) -> Self {
+        let (name, address, _) = who;
+        let failure = Some(Failure { kind: "chain.declined".into(), message: reason });
+        let report = NodeReport { name, address: address.ip().to_string(), joined, failure, ..NodeReport::default() };
+        Member {
+            id: usize::MAX,
+            peer: None,
+            data: address,
+            state: State::Out,
+            behind: None,
+            report,
+            key: String::new(),
+        }
+    }
+
     /// Name, address and port of who comes; the address is the name of one that has none.
     pub fn introduce(arrival: &Arrival) -> (String, SocketAddr, u16) {
         let name = arrival.hello.name.as_deref().map(clean).filter(|name| !name.trim().is_empty());

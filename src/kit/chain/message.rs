@@ -88,6 +88,9 @@ pub struct Hello {
     /// Where the node listens for data.
     pub port: u16,
     pub nonce: String,
+    /// Why a node declines.
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +102,8 @@ pub enum Role {
     Link,
     /// Only says: start now.
     Start,
+    /// Only says: this node will not come, do not wait for it.
+    Decline,
 }
 
 /// A node's place in the chain.

@@ -14,6 +14,7 @@ mod chunk;
 pub mod discovery;
 pub mod frame;
 mod gate;
+mod gathering;
 mod handshake;
 mod knock;
 mod link;
@@ -32,12 +33,13 @@ mod sink;
 mod socket;
 mod source;
 mod upstream;
+mod verdict;
 mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use knock::{StartOptions, start};
+pub use knock::{KnockOptions, decline, start};
 pub use offer::{Offer, OfferOptions, Order};
 pub use place::parse_bind;
 pub use receive::{ReceiveOptions, Target, receive};

@@ -73,7 +73,8 @@ pub fn receive(
         let (thread, feed) = SinkThread::start(sink, worker)?;
         let secret = Secret::new(options.token.as_deref());
         let until = Instant::now() + options.timeout;
-        let joining = join(&options.target, &secret, Role::Node, options.name.as_deref(), options.address, until);
+        let (name, local) = (options.name.as_deref(), options.address);
+        let joining = join(&options.target, &secret, Guest { role: Role::Node, name, local, reason: None }, until);
         let joined = tokio::select! {
             joined = joining => joined,
             () = cancel.cancelled() => Err(Fault::stopped()),
@@ -100,15 +101,19 @@ pub struct Joined {
     pub listener: TcpListener,
 }
 
+/// Who wants to come in, and what for.
+#[derive(Clone, Copy)]
+pub struct Guest<'a> {
+    pub role: Role,
+    pub name: Option<&'a str>,
+    /// The local address to come from.
+    pub local: Option<IpAddr>,
+    pub reason: Option<&'a str>,
+}
+
 /// Finds the session and enters it, again and again until `until`: server and nodes may start in any order.
-pub async fn join(
-    target: &Target,
-    secret: &Secret,
-    role: Role,
-    name: Option<&str>,
-    local: Option<IpAddr>,
-    until: Instant,
-) -> Result<Joined> {
+pub async fn join(target: &Target, secret: &Secret, guest: Guest<'_>, until: Instant) -> Result<Joined> {
+    let local = guest.local;
     let begun = Instant::now();
     let late = |what: String| {
         let waited = format_duration(begun.elapsed());
@@ -137,7 +142,7 @@ pub async fn join(
         };
         let mut failed = None;
         for server in found {
-            match enter(server, secret, role, session, name, local).await {
+            match enter(server, secret, session, guest).await {
                 Ok(joined) => return Ok(joined),
                 Err(fault) if fault.kind == "chain.connect" => failed = Some(fault),
                 Err(fault) => return Err(fault),
@@ -152,27 +157,21 @@ pub async fn join(
     }
 }
 
-async fn enter(
-    server: SocketAddr,
-    secret: &Secret,
-    role: Role,
-    session: Option<&str>,
-    name: Option<&str>,
-    local: Option<IpAddr>,
-) -> Result<Joined> {
+async fn enter(server: SocketAddr, secret: &Secret, session: Option<&str>, guest: Guest<'_>) -> Result<Joined> {
     let fail = |error: std::io::Error| {
         let text = format!("cannot connect to the server {server}: {}", WireError::from(error));
         Fault::new("chain.connect", text)
     };
-    let mut stream = socket::connect(server, local, SILENCE / 2).await.map_err(fail)?;
+    let mut stream = socket::connect(server, guest.local, SILENCE / 2).await.map_err(fail)?;
     let own = stream.local_addr().map_err(fail)?;
     let listener = socket::listen(SocketAddr::new(own.ip(), 0)).map_err(fail)?;
     let hello = Hello {
-        role,
+        role: guest.role,
         session: session.map(str::to_string),
-        name: name.map(str::to_string),
+        name: guest.name.map(str::to_string),
         port: listener.local_addr().map_err(fail)?.port(),
         nonce: nonce(),
+        reason: guest.reason.map(str::to_string),
     };
     let welcome = greet(&mut stream, secret, hello, &format!("the server {server}")).await?;
     Ok(Joined { stream, server, session: welcome.session, listener })

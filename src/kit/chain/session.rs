@@ -9,23 +9,21 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::chunk::{Budget, End, Fan};
+use super::chunk::{Budget, End};
 use super::gate::Arrival;
 use super::member::{Member, State};
-use super::message::{Message, Next, Plan, clean};
+use super::message::{Message, clean};
 use super::offer::{OfferOptions, Shared};
-use super::peer::{Peer, Said};
-use super::report::{Phase, Report, speed};
-use super::{link, plan, source};
-use crate::host::{Cancel, Fault, Level, Result, Worker, format_duration, format_size};
+use super::peer::Said;
+use super::report::{Report, speed};
+use super::source;
+use crate::host::{Cancel, Fault, Level, Result, Worker};
 use crate::kit::stream::Source;
 
-/// How long a node whose link broke has for saying why, or for being noticed as gone.
-const GRACE: Duration = Duration::from_secs(2);
 /// How long nodes, and the source, have for ending once they were told to.
 const SETTLE: Duration = Duration::from_secs(5);
 
-enum Event {
+pub(super) enum Event {
     Node(usize, Said),
     /// The server's own link to the node at this position is over.
     Link(usize, std::result::Result<(), String>),
@@ -33,25 +31,27 @@ enum Event {
 }
 
 pub struct Session {
-    shared: Arc<Shared>,
-    options: OfferOptions,
-    arrivals: mpsc::Receiver<Arrival>,
-    cancel: Cancel,
-    worker: Worker,
-    tell: mpsc::Sender<Event>,
-    events: mpsc::Receiver<Event>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) options: OfferOptions,
+    pub(super) arrivals: mpsc::Receiver<Arrival>,
+    pub(super) cancel: Cancel,
+    pub(super) worker: Worker,
+    pub(super) tell: mpsc::Sender<Event>,
+    pub(super) events: mpsc::Receiver<Event>,
     /// In the order of joining, then of the chain: position - 1.
-    members: Vec<Member>,
-    next_id: usize,
-    started: Option<Instant>,
-    budget: Budget,
+    pub(super) members: Vec<Member>,
+    /// Who said that it will not come: waited for no longer, and part of the result.
+    pub(super) declined: Vec<Member>,
+    pub(super) next_id: usize,
+    pub(super) started: Option<Instant>,
+    pub(super) budget: Budget,
     /// Links and what else works for the session; ends with it.
-    tasks: JoinSet<()>,
-    source_done: Option<Result<End>>,
+    pub(super) tasks: JoinSet<()>,
+    pub(super) source_done: Option<Result<End>>,
     /// Positions whose link broke, and until when they may say why.
-    suspects: Vec<(Instant, usize, String)>,
+    pub(super) suspects: Vec<(Instant, usize, String)>,
     /// Positions in the order in which they were found to have failed by themselves.
-    causes: Vec<usize>,
+    pub(super) causes: Vec<usize>,
 }
 
 impl Session {
@@ -73,6 +73,7 @@ impl Session {
             tell,
             events,
             members: Vec::new(),
+            declined: Vec::new(),
             next_id: 0,
             started: None,
             budget,
@@ -102,119 +103,12 @@ impl Session {
         }
     }
 
-    fn note(&self, level: Level, text: &str) {
+    pub(super) fn note(&self, level: Level, text: &str) {
         (self.shared.notes)(level, text);
     }
 
-    fn show(&self) {
+    pub(super) fn show(&self) {
         self.shared.view().1 = self.members.iter().map(Member::progress).collect();
-    }
-
-    /// Waits until it is time to start.
-    async fn gather(&mut self) -> Result<()> {
-        let shared = self.shared.clone();
-        let cancel = self.cancel.clone();
-        let deadline = shared.opened + self.options.timeout;
-        let after = self.options.start_after.map(|time| shared.opened + time);
-        while self.options.nodes.is_none_or(|nodes| self.members.len() < nodes) {
-            tokio::select! {
-                _ = cancel.cancelled() => return Err(stopped()),
-                () = shared.go() => break,
-                Some(arrival) = self.arrivals.recv() => self.join(arrival),
-                Some(event) = self.events.recv() => self.leave(event),
-                () = sleep_until(after.unwrap_or(deadline).min(deadline)) => {
-                    if self.members.is_empty() || after.is_none_or(|after| after > deadline) {
-                        return Err(self.too_few());
-                    }
-                    break;
-                }
-            }
-        }
-        // The last of them may have left between the word to start and now.
-        if self.members.is_empty() { Err(self.too_few()) } else { Ok(()) }
-    }
-
-    fn too_few(&self) -> Fault {
-        let waited = format_duration(self.shared.opened.elapsed());
-        let session = &self.shared.session;
-        if self.members.is_empty() {
-            return Fault::new("chain.nobody", format!("nobody joined session `{session}` in {waited}"))
-                .hint("a node joins with `chain::receive(sink, #{ session: .. })` or, across routers, `server: ..`");
-        }
-        let names: Vec<String> = self.members.iter().map(Member::label).collect();
-        let wanted = self.options.nodes.map_or("the start".into(), |nodes| format!("{nodes} nodes"));
-        let text = format!(
-            "session `{session}` waited {waited} for {wanted}, {} joined: {}",
-            self.members.len(),
-            names.join(", ")
-        );
-        Fault::new("chain.timeout", text).hint("`start_after` starts with whoever is there")
-    }
-
-    fn join(&mut self, arrival: Arrival) {
-        let id = self.next_id;
-        self.next_id += 1;
-        let who = Member::introduce(&arrival);
-        let peer = Peer::start(arrival.stream, self.tell.clone(), move |said| Event::Node(id, said));
-        let member = Member::new(id, peer, who, self.shared.opened.elapsed().as_secs_f64());
-        self.note(Level::Info, &format!("{} joined session `{}`", member.label(), self.shared.session));
-        self.members.push(member);
-        self.show();
-    }
-
-    /// Before the start a node that leaves was never there.
-    fn leave(&mut self, event: Event) {
-        let (id, why) = match event {
-            Event::Node(id, Said::Gone(why)) => (id, why),
-            Event::Node(id, Said::Message(Message::Failed { message, .. })) => (id, clean(&message)),
-            _ => return,
-        };
-        if let Some(at) = self.members.iter().position(|member| member.id == id) {
-            let member = self.members.remove(at);
-            self.note(Level::Warn, &format!("{} left before the start: {why}", member.label()));
-            self.show();
-        }
-    }
-
-    /// Puts the nodes in order and tells each its place; gives the outlets of the source.
-    fn form(&mut self) -> Fan {
-        self.shared.view().0 = Phase::Streaming;
-        let joined: Vec<_> = self.members.iter().map(|m| (m.data.ip(), m.id)).collect();
-        let mut members: Vec<Option<Member>> = std::mem::take(&mut self.members).into_iter().map(Some).collect();
-        self.members =
-            plan::sequence(&joined, self.options.order).into_iter().filter_map(|at| members[at].take()).collect();
-        let (arity, count) = (self.options.arity, self.members.len());
-        let next = |position: usize, members: &[Member]| -> Vec<Next> {
-            plan::behind(position, arity, count)
-                .map(|p| Next { position: p, address: members[p - 1].data, key: members[p - 1].key.clone() })
-                .collect()
-        };
-        for position in 1..=count {
-            let from = match plan::front(position, arity) {
-                0 => "the server".to_string(),
-                front => self.members[front - 1].label(),
-            };
-            let next = next(position, &self.members);
-            let member = &mut self.members[position - 1];
-            member.report.position = position;
-            let plan = Plan { position, key: member.key.clone(), from, next };
-            if let Some(peer) = &member.peer {
-                peer.say(&Message::Plan(plan));
-            }
-        }
-        let mut fan = Fan::default();
-        for next in next(0, &self.members) {
-            let (sender, queue) = mpsc::unbounded_channel();
-            fan.links.push(sender);
-            let (shared, tell) = (self.shared.clone(), self.tell.clone());
-            let local = self.options.bind.0.filter(|ip| !ip.is_unspecified());
-            self.tasks.spawn(async move {
-                let fed = link::feed(&next, &shared.session, &shared.secret, local, queue).await;
-                let _ = tell.send(Event::Link(next.position, fed)).await;
-            });
-        }
-        self.show();
-        fan
     }
 
     /// From the start to the last result.
@@ -270,144 +164,6 @@ impl Session {
         }
     }
 
-    fn hear(&mut self, at: usize, said: Said) {
-        let member = &mut self.members[at];
-        let sent = self.shared.sent.load(Ordering::Relaxed);
-        match said {
-            Said::Ack(position) => member.report.bytes = position.min(sent),
-            Said::Gone(why) => {
-                let why = format!("vanished: {why} at {}", format_size(member.report.bytes));
-                self.lost(at, "chain.lost", why, false);
-            }
-            Said::Message(Message::Done { bytes, digest, entries, warnings }) => {
-                let report = &mut member.report;
-                (report.bytes, report.digest, report.entries) = (bytes, Some(clean(&digest)), entries);
-                report.warnings = warnings.iter().map(|warning| clean(warning)).collect();
-                member.close(State::Done, self.started);
-                if let Some(peer) = &member.peer {
-                    peer.say(&Message::Bye);
-                }
-            }
-            Said::Message(Message::Trouble { kind, message }) => {
-                let message = clean(&message);
-                member.fail(&clean(&kind), message.clone());
-                self.causes.push(at);
-                let text = format!("{} goes on relaying, but its sink failed: {message}", self.members[at].label());
-                self.note(Level::Error, &text);
-            }
-            Said::Message(Message::Failed { kind, message, relayed }) => {
-                self.lost(at, &clean(&kind), clean(&message), relayed);
-            }
-            Said::Message(Message::LinkDown { position, why }) => {
-                let fed = plan::behind(at + 1, self.options.arity, self.members.len());
-                if fed.contains(&position) {
-                    let from = self.members[at].label();
-                    self.suspect(position, format!("the link from {from}: {}", clean(&why)));
-                }
-            }
-            Said::Message(_) => self.lost(at, "chain.protocol", "said something out of order".into(), false),
-        }
-    }
-
-    /// A node that will say nothing more. Unless it has relayed all, those behind it are told.
-    fn lost(&mut self, at: usize, kind: &str, why: String, relayed: bool) {
-        let label = self.members[at].label();
-        let behind = self.members[at].behind.clone();
-        // The chain's own words follow the name; what a sink says stands for itself.
-        let joint = if kind == "chain.lost" || kind == "chain.protocol" { " " } else { ": " };
-        let text = format!("{label}{joint}{why}");
-        let member = &mut self.members[at];
-        if member.report.failure.is_none() {
-            if kind != "chain.behind" {
-                self.causes.push(at);
-            }
-            member.fail(kind, why);
-            (self.shared.notes)(Level::Error, &text);
-        }
-        member.close(State::Out, self.started);
-        if let Some(peer) = &member.peer {
-            peer.say(&Message::Bye);
-        }
-        if relayed {
-            return;
-        }
-        let root = behind.unwrap_or(text);
-        for position in plan::behind(at + 1, self.options.arity, self.members.len()) {
-            let member = &mut self.members[position - 1];
-            if member.is_active() {
-                member.behind = Some(root.clone());
-                if let Some(peer) = &member.peer {
-                    let message = format!("cut off by a node in front: {root}");
-                    peer.say(&Message::Abort { kind: "chain.behind".into(), message, unless_ended: true });
-                }
-            }
-        }
-    }
-
-    fn suspect(&mut self, position: usize, why: String) {
-        if self.members[position - 1].is_active() {
-            self.suspects.push((Instant::now() + GRACE, position, why));
-        }
-    }
-
-    /// Nodes whose link broke and that are still there: without a link they get nothing.
-    fn try_suspects(&mut self) {
-        let now = Instant::now();
-        let (over, rest) = std::mem::take(&mut self.suspects).into_iter().partition(|(until, ..)| *until <= now);
-        self.suspects = rest;
-        for (_, position, why) in over {
-            let member = &mut self.members[position - 1];
-            if member.is_active() && member.behind.is_none() {
-                let message = format!("cut off: {why} broke");
-                if let Some(peer) = &member.peer {
-                    peer.say(&Message::Abort { kind: "chain.link".into(), message, unless_ended: true });
-                }
-            }
-        }
-    }
-
-    fn turn_away(&mut self, late: Arrival) {
-        let (tell, _) = mpsc::channel::<()>(1);
-        let peer = Peer::start(late.stream, tell, |_| ());
-        let message = format!("session `{}` has started without it", self.shared.session);
-        peer.say(&Message::Abort { kind: "chain.late".into(), message, unless_ended: false });
-        self.tasks.spawn(peer.part());
-    }
-
-    fn source_failed(&self, fault: &Fault) -> Fault {
-        let sent = format_size(self.shared.sent.load(Ordering::Relaxed));
-        let text = format!("the source `{}` failed at {sent}: {}", self.shared.source, fault.message);
-        let mut failed = Fault::new("chain.source", text);
-        failed.hints = fault.hints.clone();
-        failed
-    }
-
-    /// Who has no complete copy, the causes first.
-    fn lossy(&self) -> Fault {
-        let without: Vec<usize> = (0..self.members.len()).filter(|at| self.members[*at].state != State::Done).collect();
-        let mut words: Vec<String> = Vec::new();
-        for at in &self.causes {
-            let member = &self.members[*at];
-            let failure = member.report.failure.as_ref();
-            let (kind, message) = failure.map_or(("", ""), |f| (f.kind.as_str(), f.message.as_str()));
-            let joint = if kind == "chain.lost" || kind == "chain.protocol" { " " } else { ": " };
-            words.push(format!("{}{joint}{message}", member.label()));
-        }
-        let rest: Vec<String> =
-            without.iter().filter(|at| !self.causes.contains(at)).map(|at| self.members[*at].label()).collect();
-        if !rest.is_empty() {
-            words.push(format!("cut off behind: {}", rest.join(", ")));
-        }
-        let text =
-            format!("{} of {} nodes have no complete copy: {}", without.len(), self.members.len(), words.join("; "));
-        Fault::new("chain.lossy", text)
-    }
-
-    /// Whether all is well in the end.
-    fn judge(&self, report: Report) -> Result<Report> {
-        if report.complete == report.nodes.len() { Ok(report) } else { Err(self.lossy().with_report(as_json(&report))) }
-    }
-
     fn report(&mut self, end: Option<End>) -> Report {
         let digest = end.map(|end| end.hex());
         for member in &mut self.members {
@@ -431,7 +187,7 @@ impl Session {
             digest,
             arity: self.options.arity,
             complete: self.members.iter().filter(|m| m.state == State::Done).count(),
-            nodes: self.members.iter().map(|m| m.report.clone()).collect(),
+            nodes: self.members.iter().chain(&self.declined).map(|m| m.report.clone()).collect(),
         }
     }
 
@@ -476,10 +232,10 @@ impl Session {
     }
 }
 
-fn stopped() -> Fault {
+pub(super) fn stopped() -> Fault {
     Fault::new("chain.stopped", "the server stopped the session")
 }
 
-fn as_json(report: &Report) -> serde_json::Value {
+pub(super) fn as_json(report: &Report) -> serde_json::Value {
     serde_json::to_value(report).unwrap_or_default()
 }

@@ -1,14 +1,14 @@
 //! `chain`: one stream from one machine to many, node by node.
 
+mod work;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::prelude::*;
-use crate::host::{Hold, Meter, format_size};
-use crate::kit::chain::{
-    self, NodeReport, Notes, Offer, OfferOptions, Order, Progress, ReceiveOptions, Report, StartOptions, Target,
-};
-use crate::kit::stream::{Delivered, Sink, Source};
+use crate::host::{Hold, Worker};
+use crate::kit::chain::{self, NodeReport, Offer, ReceiveOptions, Report};
+use work::{buffer, knocking, local, notes, offer_options, open, receive_into, target, wait};
 
 pub fn types(engine: &mut Engine) {
     engine.register_type_with_name::<Session>("chain session");
@@ -32,129 +32,6 @@ impl Planned for Report {
 impl Planned for NodeReport {
     fn planned(_: &Effect<'_>) -> Result<Self> {
         Ok(NodeReport::default())
-    }
-}
-
-/// How long a session or a node that was stopped has for leaving in order.
-const LEAVE: Duration = Duration::from_secs(15);
-
-/// The chain's notes, under the name of the node that this thread works for.
-fn notes(host: &Host) -> Notes {
-    let (host, worker) = (host.clone(), crate::host::Worker::current());
-    Arc::new(move |level, text| worker.clone().run(|| host.log(level, text)))
-}
-
-fn offer_options(host: &Host, opts: &Opts) -> Result<OfferOptions> {
-    let mut options = OfferOptions::new(&opts.need("session", opts.text("session")?)?);
-    options.nodes = opts.count("nodes", 1, 100_000)?.map(|nodes| nodes as usize);
-    options.start_after = opts.time("start_after")?;
-    if let Some(bind) = opts.text("bind")? {
-        options.bind = chain::parse_bind(&bind)?;
-    }
-    options.arity = opts.count("arity", 1, 4)?.unwrap_or(1) as usize;
-    options.order = match opts.text("order")?.as_deref() {
-        None | Some("address") => Order::Address,
-        Some("joined") => Order::Joined,
-        Some(other) => return Err(opts.refuse("order", &format!("`{other}` is neither `address` nor `joined`"))),
-    };
-    options.timeout = opts.time("timeout")?.unwrap_or(options.timeout);
-    options.buffer = buffer(opts)?;
-    options.token = opts.text("token")?;
-    options.notes = notes(host);
-    Ok(options)
-}
-
-fn buffer(opts: &Opts) -> Result<u64> {
-    match opts.size("buffer")? {
-        Some(bytes) if bytes < 1 << 20 => Err(opts.refuse("buffer", "less than 1 MiB holds no two pieces")),
-        given => Ok(given.unwrap_or(chain::BUFFER)),
-    }
-}
-
-fn target(opts: &Opts) -> Result<Target> {
-    match (opts.text("server")?, opts.text("session")?) {
-        (Some(server), session) => Ok(Target::Server(server, session)),
-        (None, Some(session)) => Ok(Target::Session(session)),
-        (None, None) => opts.need("session", None),
-    }
-}
-
-fn open(host: &Host, source: Box<dyn Source>, options: OfferOptions) -> Result<Session> {
-    let session = options.session.clone();
-    let offer = Arc::new(host.wait(Offer::open(source, options))?);
-    let (held, runtime) = (offer.clone(), host.runtime().clone());
-    let hold = host.hold("chain.close", &format!("session {session} at {}", offer.address()), move || {
-        let _ = runtime.block_on(async { tokio::time::timeout(LEAVE, held.stop()).await });
-        Ok(())
-    });
-    Ok(Session(Arc::new(Open { offer, hold })))
-}
-
-/// Waits for the result, with a progress line of what has safely arrived at the slowest node.
-fn wait(host: &Host, session: &str, offer: &Offer) -> Result<Report> {
-    let meter = host.meter(&format!("chain {session}"), offer.progress().total);
-    let mut shown = 0;
-    host.wait(async {
-        let mut result = std::pin::pin!(offer.wait());
-        loop {
-            let pause = tokio::time::sleep(Duration::from_millis(200));
-            tokio::select! {
-                result = &mut result => return result,
-                () = pause => show(&meter, &offer.progress(), &mut shown),
-            }
-        }
-    })
-}
-
-fn show(meter: &Meter, progress: &Progress, shown: &mut u64) {
-    let slowest = progress.nodes.iter().filter(|node| node.failure.is_none()).min_by_key(|node| node.bytes);
-    match slowest {
-        Some(node) if progress.phase != chain::Phase::Gathering => {
-            meter.advance(node.bytes.saturating_sub(*shown));
-            *shown = node.bytes.max(*shown);
-            meter.say(&format!("{} nodes, {} at {}", progress.nodes.len(), node.name, format_size(node.bytes)));
-        }
-        _ => meter.say(&format!("{} nodes joined", progress.nodes.len())),
-    }
-}
-
-/// A sink that shows how far it is.
-struct Metered(Box<dyn Sink>, Meter);
-
-impl Sink for Metered {
-    fn describe(&self) -> String {
-        self.0.describe()
-    }
-
-    fn write(&mut self, data: &[u8]) -> Result<()> {
-        self.0.write(data)?;
-        self.1.advance(data.len() as u64);
-        Ok(())
-    }
-
-    fn finish(&mut self) -> Result<Delivered> {
-        self.0.finish()
-    }
-
-    fn abort(&mut self, why: &Fault) {
-        self.0.abort(why);
-    }
-}
-
-fn receive_into(host: &Host, sink: Box<dyn Sink>, options: ReceiveOptions) -> Result<NodeReport> {
-    let cancel = host.cancel().child();
-    let metered = Box::new(Metered(sink, host.meter("chain", None)));
-    let mut work = host.runtime().spawn(chain::receive(metered, options, cancel.clone()));
-    let joined = host.wait(async { Ok((&mut work).await) });
-    match joined {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(_)) => Err(Fault::new("kar.panic", "a chain's node panicked: this is a bug in kar")),
-        Err(fault) => {
-            // The sink is aborted and the server told before the script goes on.
-            cancel.set();
-            let _ = host.runtime().block_on(async { tokio::time::timeout(LEAVE, work).await });
-            Err(fault)
-        }
     }
 }
 
@@ -276,11 +153,8 @@ pub mod module {
         let mut options = ReceiveOptions::new(target(&opts)?);
         options.token = opts.text("token")?;
         options.timeout = opts.time("timeout")?.unwrap_or(options.timeout);
-        options.name = opts.text("name")?.or_else(|| crate::host::Worker::current().label);
-        if let Some(address) = opts.text("address")? {
-            let parsed = address.parse().map_err(|_| opts.refuse("address", &format!("`{address}` is no address")))?;
-            options.address = Some(parsed);
-        }
+        options.name = opts.text("name")?.or_else(|| Worker::current().label);
+        options.address = local(&opts)?;
         options.buffer = buffer(&opts)?;
         options.notes = notes(&host);
         let effect = Effect::new("chain.receive", sink.name(), Weight::Change);
@@ -310,13 +184,47 @@ pub mod module {
     pub fn start(ctx: NativeCallContext, options: Map) -> Raw<()> {
         let host = host_of(&ctx);
         let opts = options_of(&ctx, "chain::start", options)?;
-        let options = StartOptions {
-            target: target(&opts)?,
-            token: opts.text("token")?,
-            timeout: opts.time("timeout")?.unwrap_or(Duration::from_secs(10)),
-        };
-        let object = opts.text("session")?.or(opts.text("server")?).unwrap_or_default();
+        let (options, object) = knocking(&opts, Duration::from_secs(10))?;
         Ok(host.perform(Effect::new("chain.start", object, Weight::Open), || host.wait(chain::start(options)))?)
+    }
+
+    /// Tells a session that waits for nodes that this one will not come: it waits for it no longer, and names it in
+    /// its result. Whether a session was there to be told; one that has started takes no notice.
+    ///
+    /// # Options
+    /// - `session` (text): its name, found by broadcast
+    /// - `server` (text): where it is instead: `"host"` or `"host:port"`
+    /// - `token` (text): what the server was given
+    /// - `timeout` (time, "3s"): how long to look for it
+    /// - `name` (text, the task's name): what this node is called in reports
+    /// - `address` (text): the local address to work from and to be known by
+    /// - `reason` (text): why, in one line
+    ///
+    /// # Errors
+    /// - `chain.token`: the token is not the server's
+    ///
+    /// # Example
+    /// ```rhai
+    /// let session = chain::offer(stream::blob("hello".to_blob()), #{ session: "doc decline", nodes: 1, bind: "127.0.0.1:0" });
+    /// chain::decline(#{ server: session.address, name: "n1", reason: "no disk" })      // => true
+    /// session.wait()                     // => throws chain.nobody
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn decline(ctx: NativeCallContext, options: Map) -> Raw<bool> {
+        let host = host_of(&ctx);
+        let opts = options_of(&ctx, "chain::decline", options)?;
+        let (options, object) = knocking(&opts, Duration::from_secs(3))?;
+        let name = opts.text("name")?.or_else(|| Worker::current().label);
+        let (local, reason) = (local(&opts)?, opts.text("reason")?.unwrap_or_else(|| "no reason given".into()));
+        let mut told = true;
+        host.perform(Effect::new("chain.decline", object, Weight::Open), || {
+            match host.wait(chain::decline(options, name.as_deref(), local, &reason)) {
+                Err(fault) if fault.kind == "chain.timeout" => told = false,
+                other => other?,
+            }
+            Ok(())
+        })?;
+        Ok(told)
     }
 
     /// Where the session listens: `"10.0.0.1:30765"`.
