@@ -1,1 +1,220 @@
 //! What goes wrong half-way: the run fails, names node and cause, and leaves nothing open.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::flow::{rehearse, tree};
+use crate::harness::leftovers::leftovers;
+use crate::harness::{eventually, kar, run, scratch};
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// No loop device on a file below `folder`, and nothing mounted there. A device that udev looks at goes a moment later.
+#[track_caller]
+fn nothing_left(folder: &Path) {
+    eventually(LONG, "nothing is left open", || leftovers(folder, None).is_empty());
+}
+
+#[track_caller]
+fn failed(output: &Output, words: &[&str]) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    for word in words {
+        assert!(stderr.contains(word), "`{word}` is missing in:\n{stderr}");
+    }
+}
+
+/// The journal says that all that was opened was closed again.
+fn journal_is_even(work: &Path) {
+    let text = std::fs::read_to_string(work.join("journal.jsonl")).unwrap();
+    let count = |verb: &str| {
+        let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        lines.filter(|entry| entry["verb"] == verb && entry["result"] == "ok").count()
+    };
+    assert_eq!(count("fs.mount"), count("fs.unmount"), "{text}");
+    assert_eq!(count("disk.attach"), count("disk.detach"), "{text}");
+}
+
+#[test]
+fn a_disk_too_small_for_the_table() {
+    let folder = scratch();
+    let source = tree(folder.path());
+    let output = rehearse(
+        "recipes/linux.rhai",
+        folder.path(),
+        &["--source", source.to_str().unwrap(), "--nodes", "2", "--disk-size", "20MiB"],
+    );
+    failed(&output, &["error[table.space]", "node1: ", "node2: ", "do not fit", "recipes/linux.rhai:"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("FAILED: "));
+    nothing_left(folder.path());
+    journal_is_even(&folder.path().join("work"));
+}
+
+#[test]
+fn a_disk_too_small_for_the_files() {
+    let folder = scratch();
+    let source = tree(folder.path());
+    let big = source.join("usr/lib/zz-big");
+    run(Command::new("sh").args(["-c", "head -c 80000000 /dev/urandom > \"$0\"", big.to_str().unwrap()]));
+    let output = rehearse(
+        "recipes/linux.rhai",
+        folder.path(),
+        &["--source", source.to_str().unwrap(), "--nodes", "2", "--disk-size", "120MiB"],
+    );
+    failed(&output, &["node1: ", "node2: ", "usr/lib/zz-big", "No space left on device"]);
+    nothing_left(folder.path());
+    journal_is_even(&folder.path().join("work"));
+}
+
+/// The images are sparse: what they promise, the disk they stand on may not have.
+#[test]
+fn a_full_disk_below_the_images() {
+    let folder = scratch();
+    let source = folder.path().join("source");
+    std::fs::create_dir(&source).unwrap();
+    run(Command::new("sh").args(["-c", "head -c 60000000 /dev/urandom > \"$0\"/data", source.to_str().unwrap()]));
+    let work = folder.path().join("work");
+    std::fs::create_dir(&work).unwrap();
+    run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=40m", "none"]).arg(&work));
+    let output = rehearse("recipes/linux.rhai", folder.path(), &["--source", source.to_str().unwrap(), "--nodes", "1"]);
+    let journal = std::fs::read_to_string(work.join("journal.jsonl")).unwrap();
+    run(Command::new("umount").arg(&work));
+    failed(&output, &["node1: "]);
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("ok, same"), "{journal}");
+    nothing_left(folder.path());
+}
+
+/// kar with the recipe that pauses in mid-stream, and what it says on standard error, line by line.
+struct Paused {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+    said: String,
+}
+
+impl Paused {
+    fn start(folder: &Path, entry: &str, words: &[&str]) -> Paused {
+        let recipe = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recipes/paused.rhai");
+        let mut child = Command::new(kar())
+            .arg("run")
+            .arg(format!("{}:{entry}", recipe.display()))
+            .args(["--session", folder.to_str().unwrap()])
+            .args(words)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (tell, lines) = mpsc::channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        Paused { child, lines, said: String::new() }
+    }
+
+    fn until(&mut self, word: &str) {
+        while !self.said.contains(word) {
+            match self.lines.recv_timeout(LONG) {
+                Ok(line) => self.said += &format!("{line}\n"),
+                Err(error) => panic!("{error} before `{word}`, after:\n{}", self.said),
+            }
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
+    }
+
+    /// Exit code and all it said.
+    fn end(mut self) -> (Option<i32>, String) {
+        let mut ended = None;
+        eventually(LONG, "kar ends", || {
+            ended = self.child.try_wait().unwrap();
+            ended.is_some()
+        });
+        self.said.extend(self.lines.iter().map(|line| line + "\n"));
+        (ended.unwrap().code(), std::mem::take(&mut self.said))
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// More than the chain and the pipes hold, in many files.
+fn large_source(folder: &Path) -> std::path::PathBuf {
+    let source = folder.join("source");
+    std::fs::create_dir(&source).unwrap();
+    let mut random = vec![0; 100_000];
+    std::fs::File::open("/dev/urandom").unwrap().read_exact(&mut random).unwrap();
+    for n in 0..600 {
+        std::fs::write(source.join(format!("file{n:03}")), &random).unwrap();
+    }
+    source
+}
+
+fn room(folder: &Path) -> (Paused, Vec<Paused>) {
+    let source = large_source(folder);
+    let mut sender = Paused::start(folder, "send", &["--source", source.to_str().unwrap()]);
+    let nodes = ["node1", "node2", "node3"].map(|name| Paused::start(folder, "receive", &["--name", name]));
+    sender.until(" starts: ");
+    (sender, nodes.into())
+}
+
+#[test]
+fn a_source_that_vanishes_half_way() {
+    let folder = scratch();
+    let (sender, nodes) = room(folder.path());
+    std::fs::remove_dir_all(folder.path().join("source")).unwrap();
+    std::fs::write(folder.path().join("go"), "").unwrap();
+    let (code, said) = sender.end();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("error[chain.source]") && said.contains("vanished"), "{said}");
+    for node in nodes {
+        let (code, said) = node.end();
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("error[chain.source]"), "{said}");
+    }
+    nothing_left(folder.path());
+}
+
+#[test]
+fn a_node_process_that_is_killed() {
+    let folder = scratch();
+    let (sender, mut nodes) = room(folder.path());
+    nodes[1].signal(Signal::SIGKILL);
+    std::fs::write(folder.path().join("go"), "").unwrap();
+    let (code, said) = sender.end();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("error[chain.lossy]") && said.contains("node2 (127.0.0.1) vanished"), "{said}");
+    let killed = nodes.remove(1);
+    assert_eq!(killed.end().0, None);
+    for node in nodes {
+        let (code, said) = node.end();
+        // In the order of the chain: who stands in front of the killed one has it all.
+        assert!(code == Some(0) || said.contains("error[chain."), "{code:?} {said}");
+    }
+    nothing_left(folder.path());
+}
+
+#[test]
+fn ctrl_c_in_the_middle_of_a_stream() {
+    let folder = scratch();
+    let (sender, nodes) = room(folder.path());
+    nodes[0].signal(Signal::SIGINT);
+    sender.signal(Signal::SIGTERM);
+    let mut ended = nodes.into_iter().map(Paused::end).collect::<Vec<_>>();
+    ended.push(sender.end());
+    for (at, wanted) in [(0, 130), (1, 1), (2, 1), (3, 130)] {
+        let (code, said) = &ended[at];
+        assert_eq!(*code, Some(wanted), "{at}: {said}");
+    }
+    nothing_left(folder.path());
+}
