@@ -49,12 +49,15 @@ fn checked(number: usize, code: &str, want: &str) -> String {
 }
 
 fn run(example: &str) -> Result<(), String> {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("example.rhai"), recipe(example)).unwrap();
+    // The folder it runs in is empty: the recipe stands elsewhere.
+    let (folder, aside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = aside.path().join("example.rhai");
+    std::fs::write(&file, recipe(example)).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_kar"))
-        .args(["run", "example.rhai"])
+        .arg("run")
+        .arg(file)
         .current_dir(&folder)
-        .env("TMPDIR", folder.path())
+        .env("TMPDIR", aside.path())
         .output()
         .unwrap();
     match output.status.success() {

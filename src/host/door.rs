@@ -51,6 +51,8 @@ pub trait Planned: Sized {
     }
 }
 
+impl Planned for std::path::PathBuf {}
+
 impl Planned for () {
     fn planned(_: &Effect<'_>) -> Result<Self> {
         Ok(())

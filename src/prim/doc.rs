@@ -80,7 +80,7 @@ fn function(engine: &Engine, module: &'static str, data: &rhai::FuncMetadata) ->
         .iter()
         .filter(|param| !param.contains("NativeCallContext"))
         .map(|param| match param.split_once(':') {
-            Some((name, kind)) => format!("{}: {}", name.trim(), type_name(engine, kind)),
+            Some((name, kind)) => format!("{}: {}", name.trim(), type_name(engine, module, kind)),
             None => param.to_string(),
         })
         .collect();
@@ -97,7 +97,7 @@ fn function(engine: &Engine, module: &'static str, data: &rhai::FuncMetadata) ->
         name: data.name.trim_start_matches("get$").to_string(),
         role,
         params,
-        returns: type_name(engine, &data.return_type),
+        returns: type_name(engine, module, &data.return_type),
         of,
         comment,
     }
@@ -110,7 +110,7 @@ fn bare(line: &str) -> &str {
 }
 
 /// A Rust type as scripts name it.
-fn type_name(engine: &Engine, rust: &str) -> String {
+fn type_name(engine: &Engine, module: &str, rust: &str) -> String {
     let rust = rust.trim().trim_start_matches("&mut ").trim_start_matches('&').trim();
     let inner = ["Raw<", "RhaiResultOf<", "Result<"]
         .iter()
@@ -131,8 +131,9 @@ fn type_name(engine: &Engine, rust: &str) -> String {
         "SinkValue" => "sink".into(),
         other => {
             let last = other.rsplit("::").next().unwrap_or(other);
-            let named = engine.map_type_name(other);
-            if named == other { last.to_lowercase() } else { named.to_string() }
+            let full = format!("{}::{module}::{last}", module_path!().trim_end_matches("::doc"));
+            let named = engine.map_type_name(&full);
+            if named == full { last.to_lowercase() } else { named.to_string() }
         }
     }
 }

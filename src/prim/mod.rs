@@ -3,20 +3,32 @@
 //! A new primitive: write its file beside the others (`log.rs` is the shortest, `task.rs` shows closures), name it
 //! in [`MODULES`], and run the tests: they name what is missing.
 
+pub mod doc;
 pub mod ground;
 pub mod prelude;
 
 mod callback;
-pub mod doc;
+mod disks;
 mod ends;
+mod words;
 
 mod boot;
+mod chain;
+mod dd;
 mod dhcp;
+mod disk;
+mod fs;
 mod log;
 mod net;
+mod node;
+mod proc;
 mod step;
+mod stream;
+mod table;
+mod tar;
 mod task;
 mod tftp;
+mod tree;
 
 pub use ground::{Ground, Scripts};
 
@@ -46,9 +58,19 @@ macro_rules! modules {
 modules! {
     dhcp: "addresses and boot settings for machines: a server, and a client",
     tftp: "boot files: a server, and a client",
-    boot: "what a node is told at a network boot",
-    step: "where each node stands, in a folder of small files",
     net: "the network interfaces of this machine",
+    disk: "disks and image files: found, opened, attached",
+    table: "partition tables: planned, read, written",
+    fs: "filesystems and the files in them",
+    tar: "trees as archives, with every attribute a system has",
+    tree: "digests of trees, and what two trees differ in",
+    dd: "raw disks, partitions and images",
+    stream: "bytes from a source to a sink",
+    chain: "one stream from one machine to many, node by node",
+    step: "where each node stands, in a folder of small files",
+    boot: "what a node is told at a network boot",
+    node: "the machine kar runs on: facts, command line, reboot",
+    proc: "programs, run without a shell",
     task: "work side by side, waits, second tries",
     log: "what a person reads while it runs",
 }

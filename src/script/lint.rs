@@ -13,7 +13,14 @@ use crate::prim::{MODULES, doc};
 
 /// All findings, those of the recipe first, then those of what it imports.
 pub fn check(shelf: &Shelf, script: &Script, ast: &AST, params: &[Param]) -> Vec<Report> {
-    let mut lint = Lint { shelf, engine: bare(), read: HashMap::new(), words: HashSet::new(), found: Vec::new() };
+    let mut lint = Lint {
+        shelf,
+        engine: bare(),
+        read: HashMap::new(),
+        words: HashSet::new(),
+        broken: HashSet::new(),
+        found: Vec::new(),
+    };
     lint.engine_names();
     lint.load(script.clone(), ast.clone());
     let order = lint.in_order(&script.name);
@@ -24,12 +31,15 @@ pub fn check(shelf: &Shelf, script: &Script, ast: &AST, params: &[Param]) -> Vec
         lint.script(name);
     }
     lint.arguments(&script.name, params);
+    let place =
+        |report: &Report| report.place.as_ref().map(|p| (p.file != script.name, p.file.clone(), p.line, p.column));
+    lint.found.sort_by_key(place);
     lint.found
 }
 
 struct Read {
     ast: AST,
-    /// Alias -> name of the script it imports.
+    /// Alias -> name of the script it imports; empty for one that cannot be read, which is told once, at the import.
     imports: HashMap<String, String>,
     /// Name -> numbers of parameters, of the public and private functions.
     functions: HashMap<String, Vec<usize>>,
@@ -42,6 +52,8 @@ struct Lint<'a> {
     read: HashMap<String, Read>,
     /// Property names that are set or listed somewhere: what may be called as a method or read as a property.
     words: HashSet<String>,
+    /// Modules that do not compile.
+    broken: HashSet<String>,
     found: Vec<Report>,
 }
 
@@ -73,22 +85,28 @@ impl Lint<'_> {
                 Ok(imported) => imported,
                 Err(fault) => {
                     self.found.push(*Report::at(self.shelf, fault, &name, at));
+                    self.imported(&name, alias, String::new());
                     continue;
                 }
             };
             let target = imported.name.clone();
-            if !self.read.contains_key(&target) {
+            if !self.read.contains_key(&target) && !self.broken.contains(&target) {
                 match self.shelf.compile(&self.engine, &imported) {
                     Ok(ast) => self.load(imported, ast),
                     Err(error) => {
                         self.found.push(*report(self.shelf, &target, &error));
-                        continue;
+                        self.broken.insert(target.clone());
                     }
                 }
             }
-            if let Some(read) = self.read.get_mut(&name) {
-                read.imports.insert(alias, target);
-            }
+            let target = if self.broken.contains(&target) { String::new() } else { target };
+            self.imported(&name, alias, target);
+        }
+    }
+
+    fn imported(&mut self, by: &str, alias: String, target: String) {
+        if let Some(read) = self.read.get_mut(by) {
+            read.imports.insert(alias, target);
         }
     }
 
@@ -148,7 +166,7 @@ impl Lint<'_> {
         let module = module.trim_end_matches("::");
         let name = call.name.as_str();
         if let Some(target) = read.imports.get(module) {
-            let imported = &self.read[target];
+            let imported = self.read.get(target)?;
             return match imported.functions.get(name) {
                 Some(_) if imported.private.contains(name) => {
                     Some(Fault::new("script.function", format!("`{module}::{name}` is private to `{target}`")))

@@ -1,5 +1,6 @@
 //! The only room that builds a script engine: finds scripts, checks them, runs them, explains their errors.
 
+pub mod embedded;
 pub mod engine;
 pub mod library;
 pub mod lint;
@@ -8,7 +9,6 @@ pub mod reference;
 pub mod run;
 pub mod trace;
 
-mod embedded;
 mod memory;
 mod spans;
 

@@ -198,3 +198,31 @@ fn holes_and_zeros_are_the_same() {
     fs::write(&path, &plain).unwrap();
     assert_eq!(content(&path), *blake3::hash(&plain).as_bytes());
 }
+
+/// A tree read once serves comparisons that leave more out.
+#[test]
+fn a_manifest_without_a_part_is_that_of_the_tree_without_it() {
+    let folder = folder();
+    let (here, there) = (sub(&folder, "here"), sub(&folder, "there"));
+    let make = "mkdir etc var; printf x > etc/a; setfattr -n user.x -v y etc/a; ln etc/a etc/b; ln etc/a var/c; \
+        ln -s a var/l; touch -h -d @1 etc/a var/l var etc .";
+    for dir in [&here, &there] {
+        run("sh", &["-c", &format!("cd '{}' && {make}", text(dir))]);
+    }
+    // What a loader writes later changes its directory's time.
+    fs::write(there.join("etc/fstab"), "new").unwrap();
+    fs::create_dir(there.join("lost+found")).unwrap();
+    let exclude = ["/etc/fstab", "etc/a", "lost+found"].map(String::from).to_vec();
+    let whole = digest(&here);
+    let without = whole.without(&tree::Exclude::new(&exclude).unwrap());
+    let options = Options { exclude, ..Options::default() };
+    let walked = tree::digest(&there, &options, &Cancel::new()).unwrap();
+    assert_eq!(tree::compare(&without, &walked), []);
+    assert_eq!(without.entries.len(), whole.entries.len() - 1);
+    let first = without.entries.iter().find(|entry| entry.path == b"etc/b").unwrap();
+    assert!(first.hard_link.is_none() && first.content.is_some() && first.xattrs.len() == 1);
+    let second = without.entries.iter().find(|entry| entry.path == b"var/c").unwrap();
+    assert_eq!(second.hard_link.as_deref(), Some(&b"etc/b"[..]));
+    let found: Vec<String> = tree::compare(&whole, &digest(&there)).iter().map(ToString::to_string).collect();
+    assert_eq!(found.len(), 4, "two more entries, two directories with new times: {found:?}");
+}

@@ -40,7 +40,7 @@ enum What {
 
 fn name() -> impl Strategy<Value = Vec<u8>> {
     let any = prop::collection::vec(prop_oneof![1u8..b'/', b'0'..=255], 1..120);
-    let long = prop::collection::vec(b'a'..b'z', 200..255);
+    let long = prop::collection::vec(b'a'..=b'z', 200..255);
     prop_oneof![5 => any, 1 => long].prop_filter("reserved", |name| name != b"." && name != b"..")
 }
 

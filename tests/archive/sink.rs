@@ -93,20 +93,43 @@ fn what_stands_there_is_replaced_and_directories_are_kept() {
     assert!(fault.message.contains("`kept`"), "{}", fault.message);
 }
 
+/// A filesystem in memory, gone when this is dropped.
+struct Mount(std::path::PathBuf);
+
+impl Mount {
+    fn new(dir: std::path::PathBuf, kind: &str, options: &str) -> Self {
+        run("mount", &["-t", kind, "-o", options, kind, text(&dir)]);
+        Mount(dir)
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        run("umount", &["-l", text(&self.0)]);
+    }
+}
+
+#[test]
+fn what_a_filesystem_has_no_place_for_is_a_warning() {
+    let folder = folder();
+    let mount = Mount::new(sub(&folder, "plain"), "ramfs", "mode=755");
+    let records =
+        [("SCHILY.xattr.user.x", "y"), ("SCHILY.acl.access", "user::rw-,user:5:r--,group::r--,mask::r--,other::---")];
+    let delivered = unpack(&archive(&[directory("d"), pax(b'x', &records), file("d/f", "data")]), &mount.0).unwrap();
+    let told = ["the attribute user.x of `d/f` could not be set: ", "the ACL of `d/f` could not be set: "];
+    assert_eq!(delivered.warnings.len(), 2, "{:?}", delivered.warnings);
+    for (warning, told) in delivered.warnings.iter().zip(told) {
+        assert!(warning.starts_with(told), "{warning}");
+    }
+    assert_eq!(fs::read_to_string(mount.0.join("d/f")).unwrap(), "data");
+}
+
 #[test]
 fn a_full_disk_names_the_file_and_how_far_it_came() {
     let folder = folder();
-    let mount = sub(&folder, "small");
-    run("mount", &["-t", "tmpfs", "-o", "size=1m", "tmpfs", text(&mount)]);
-    struct Unmount(std::path::PathBuf);
-    impl Drop for Unmount {
-        fn drop(&mut self) {
-            run("umount", &["-l", text(&self.0)]);
-        }
-    }
-    let _unmount = Unmount(mount.clone());
+    let mount = Mount::new(sub(&folder, "small"), "tmpfs", "size=1m");
     let big = "x".repeat(3 << 20);
-    let fault = unpack(&archive(&[directory("dir"), file("dir/big", &big)]), &mount).unwrap_err();
+    let fault = unpack(&archive(&[directory("dir"), file("dir/big", &big)]), &mount.0).unwrap_err();
     assert_eq!(fault.kind, "tar.write");
     let told = &fault.message;
     assert!(

@@ -126,3 +126,29 @@ fn type_flag(kind: Kind) -> u8 {
         Kind::Fifo => b'6',
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt;
+    use std::process::Command;
+
+    use super::*;
+
+    /// 9 GiB in one piece: the archive is a sparse file, so nothing of it is really there.
+    #[test]
+    fn a_file_past_8_gib_is_read_by_all() {
+        let mut entry = Entry::new("./huge", Kind::File);
+        entry.size = 9 << 30;
+        let head = encode(&entry);
+        let archive = tempfile::NamedTempFile::new().unwrap();
+        archive.as_file().write_all_at(&head, 0).unwrap();
+        archive.as_file().set_len(head.len() as u64 + entry.size + 1024).unwrap();
+        for program in ["tar", "bsdtar"] {
+            let listed = Command::new(program).arg("-tvf").arg(archive.path()).output().unwrap();
+            let text = String::from_utf8_lossy(&listed.stdout).into_owned();
+            assert!(listed.status.success() && text.contains(" 9663676416 "), "{program}: {text}");
+        }
+        let ours = super::super::list(head.as_slice()).next().unwrap().unwrap();
+        assert_eq!(ours, entry);
+    }
+}

@@ -50,7 +50,7 @@ impl Extractor {
     /// Unpacks a whole archive and takes the stream to its end.
     pub(super) fn run<R: BufRead>(mut self, mut reader: Reader<R>) -> Result<Delivered> {
         loop {
-            let next = reader.next();
+            let next = reader.next_entry();
             reader.take_warnings().into_iter().for_each(|warning| self.warnings.add(warning));
             let Some(entry) = next? else { break };
             self.member(&mut reader, entry)?;

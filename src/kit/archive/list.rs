@@ -31,7 +31,7 @@ impl<R: Read> Iterator for List<R> {
         if self.over {
             return None;
         }
-        let next = self.reader.next().and_then(|entry| match entry {
+        let next = self.reader.next_entry().and_then(|entry| match entry {
             Some(entry) => Ok(Some(entry)),
             // To the end: only then has a source said that all was well.
             None => self.reader.drain().map(|()| None),

@@ -7,12 +7,14 @@
 
 mod acl;
 mod beneath;
+mod body;
 mod encode;
 mod entry;
 mod extract;
 mod feed;
 mod header;
 mod list;
+mod member;
 mod meta;
 mod number;
 mod pax;

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::readlinkat;
-use nix::sys::stat::{FileStat, SFlag, fstat, major, minor};
+use nix::sys::stat::{FileStat, SFlag, major, minor};
 
+use super::body::Body;
 use super::encode::{encode, stored};
 use super::{BLOCK, Entry, Kind, padding, sparse};
 use crate::host::{Fault, Result};
@@ -45,16 +45,6 @@ enum State {
     /// The end of the archive stands in `pending`.
     Ending,
     Failed(Fault),
-}
-
-/// A file whose data is being sent.
-struct Body {
-    file: File,
-    path: Vec<u8>,
-    stat: FileStat,
-    /// Offset and length of what is left, last piece first.
-    extents: Vec<(u64, u64)>,
-    stored: u64,
 }
 
 impl TarSource {
@@ -110,7 +100,7 @@ impl TarSource {
     /// Puts the next entry's headers, or the end of the archive, into `pending`.
     fn advance(&mut self) -> Result<()> {
         self.sent = 0;
-        let next = self.walker.next();
+        let next = self.walker.next_item();
         self.tell();
         match next? {
             None => {
@@ -157,11 +147,12 @@ impl TarSource {
         let key = (item.stat.st_dev, item.stat.st_ino);
         if kind == Kind::Directory && !item.path.is_empty() {
             name.push(b'/');
-        } else if kind != Kind::Directory && item.stat.st_nlink > 1 {
-            if let Some(first) = self.names.get(&key) {
-                let entry = Entry { target: first.clone(), ..Entry::new(name, Kind::HardLink) };
-                return Ok(Some(described(entry, &item.stat)));
-            }
+        } else if kind != Kind::Directory
+            && item.stat.st_nlink > 1
+            && let Some(first) = self.names.get(&key)
+        {
+            let entry = Entry { target: first.clone(), ..Entry::new(name, Kind::HardLink) };
+            return Ok(Some(described(entry, &item.stat)));
         }
         let mut entry = Entry::new(name, kind);
         let mut stat = item.stat;
@@ -214,18 +205,10 @@ impl TarSource {
     /// The end of a file: was it the same all the time?
     fn close(&mut self) -> Result<()> {
         let Some(body) = self.body.take() else { return Ok(()) };
-        let stat = fstat(&body.file).map_err(|error| body.failed(error))?;
-        let (then, now) = (&body.stat, &stat);
-        if now.st_size < then.st_size {
-            return Err(body.shorter(now.st_size as u64));
+        if let Some(warning) = body.changed()? {
+            self.walker.warn(warning);
+            self.tell();
         }
-        if now.st_size > then.st_size {
-            let text = "grew while it was read; the archive has its first";
-            self.walker.warn(format!("`{}` {text} {} bytes", show(&body.path), then.st_size));
-        } else if (now.st_mtime, now.st_mtime_nsec) != (then.st_mtime, then.st_mtime_nsec) {
-            self.walker.warn(format!("`{}` was written to while it was read", show(&body.path)));
-        }
-        self.tell();
         self.sent = 0;
         self.pending.clear();
         self.pending.resize(padding(body.stored), 0);
@@ -244,42 +227,6 @@ fn described(entry: Entry, stat: &FileStat) -> Entry {
         gid: stat.st_gid,
         mtime: (stat.st_mtime, stat.st_mtime_nsec as u32),
         ..entry
-    }
-}
-
-impl Body {
-    /// 0: all is sent.
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        let Some((at, left)) = self.extents.last_mut() else { return Ok(0) };
-        let length = buffer.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
-        loop {
-            match self.file.read_at(&mut buffer[..length], *at) {
-                Ok(0) => {
-                    let end = *at;
-                    return Err(self.shorter(end));
-                }
-                Ok(count) => {
-                    *at += count as u64;
-                    *left -= count as u64;
-                    if *left == 0 {
-                        self.extents.pop();
-                    }
-                    return Ok(count);
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.failed(error)),
-            }
-        }
-    }
-
-    fn shorter(&self, now: u64) -> Fault {
-        let (path, then) = (show(&self.path), self.stat.st_size);
-        Fault::new("tar.changed", format!("`{path}` became shorter while it was read: {then} bytes, then {now}"))
-            .hint("stop what writes to it, exclude it, or clone from a snapshot")
-    }
-
-    fn failed(&self, error: impl Into<std::io::Error>) -> Fault {
-        Fault::io("tree.read", format_args!("read `{}`", show(&self.path)), error)
     }
 }
 

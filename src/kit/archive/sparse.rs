@@ -95,7 +95,7 @@ pub(super) fn from_commas(text: &[u8]) -> Result<Extents, String> {
 }
 
 pub(super) fn pairs(numbers: &[u64]) -> Result<Extents, String> {
-    if numbers.len() % 2 != 0 {
+    if !numbers.len().is_multiple_of(2) {
         return Err("a sparse map has an offset without a length".to_string());
     }
     Ok(numbers.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect())

@@ -1,1 +1,58 @@
 //! Disks and image files: tables, the guard, attaching to loop devices.
+//!
+//! A disk is a block device or an image file, and everything here works alike on both. A table exists in two forms:
+//! a [`Plan`] of wishes, which knows no disk, and a [`Layout`] of facts in sectors, which is what is read and written.
+
+mod attach;
+mod description;
+mod dump;
+mod dump_print;
+mod guard;
+mod image;
+mod kernel;
+mod kinds;
+mod label_gpt;
+mod label_mbr;
+mod layout;
+mod list;
+mod lock;
+mod open;
+mod partitions;
+mod pick;
+mod plan;
+mod table;
+mod wipe;
+
+pub use attach::{Attached, Part};
+pub use description::parse_description;
+pub use dump::parse_dump;
+pub use guard::{Use, is_claimed, mount_points, mounted_at, mounts_under, refuse_used, uses};
+pub use image::create;
+pub use kernel::holder_of_loop;
+pub use kinds::{Kind, Label};
+pub use layout::{DiskId, Geometry, Layout, Partition};
+pub use list::{Found, find, list};
+pub use open::{Disk, OpenOptions};
+pub use pick::{Criteria, pick};
+pub use plan::{Measure, Plan, Size, Wish};
+pub use table::{Table, read_table};
+
+/// The device of a partition: `sda` and 1 make `sda1`, a name that ends in a digit gets a `p`: `nvme0n1p1`.
+pub fn partition_name(disk: &str, number: u32) -> String {
+    let between = if disk.ends_with(|last: char| last.is_ascii_digit()) { "p" } else { "" };
+    format!("{disk}{between}{number}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_and_without_p() {
+        for (disk, name) in
+            [("/dev/sda", "/dev/sda2"), ("nvme0n1", "nvme0n1p2"), ("loop0", "loop0p2"), ("x.img", "x.img2")]
+        {
+            assert_eq!(partition_name(disk, 2), name);
+        }
+    }
+}

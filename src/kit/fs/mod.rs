@@ -1,1 +1,19 @@
 //! Filesystems: made, mounted, probed; and what stands in them.
+
+mod care;
+mod files;
+mod holders;
+mod make;
+mod mount;
+mod probe;
+mod probe_fat;
+mod probe_ntfs;
+mod programs;
+mod tree;
+
+pub use care::{check, flush, grow};
+pub use files::{copy, hash, link, read, write};
+pub use make::{Mkfs, mkfs, swap};
+pub use mount::{Mounted, mount, unmount};
+pub use probe::{Probe, probe, probe_bytes};
+pub use tree::{exists, list, mkdir, remove, temp};

@@ -2,7 +2,23 @@
 //!
 //! Both ends block and run on threads of their own; the chain bridges them to the network.
 
-use crate::host::{Fault, Result};
+mod command;
+mod copy;
+mod file;
+mod into_command;
+mod into_file;
+mod small;
+mod zstd;
+
+use crate::host::{Cancel, Effect, Fault, Planned, Result};
+
+pub use command::{Command, command};
+pub use copy::{BLOCK, Report, copy};
+pub use file::{File, file};
+pub use into_command::{IntoCommand, into_command};
+pub use into_file::{IntoFile, into_file};
+pub use small::{Blob, Discard, blob, discard};
+pub use zstd::{LEVELS, Unzstd, Zstd, unzstd, zstd};
 
 /// Where a stream comes from: a tree, a disk, a command. Made fresh for one pass.
 pub trait Source: Send {
@@ -14,6 +30,10 @@ pub trait Source: Send {
         None
     }
 
+    /// Told before the first read: a read that waits (for a program, for the network) ends with `host.stopped` soon
+    /// after `cancel` is set. Sources that never wait for others need not care; those that wrap another pass it on.
+    fn heed(&mut self, _cancel: &Cancel) {}
+
     /// Fills some of `buffer`; 0 is the clean end, told only once all is known to be well (a command's exit status
     /// included). After a fault the source is over, and what came before must not pass for whole.
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize>;
@@ -22,6 +42,15 @@ pub trait Source: Send {
 /// Where a stream goes. One of [`Sink::finish`] or [`Sink::abort`] ends it; a sink dropped without either aborts.
 pub trait Sink: Send {
     fn describe(&self) -> String;
+
+    /// As [`Source::heed`], for writes and the end.
+    fn heed(&mut self, _cancel: &Cancel) {}
+
+    /// Told before the first write how much will come, where that is known: what cannot take it refuses here, before
+    /// anything is lost.
+    fn expect(&mut self, _bytes: u64) -> Result<()> {
+        Ok(())
+    }
 
     /// Takes all of `data`.
     fn write(&mut self, data: &[u8]) -> Result<()>;
@@ -43,3 +72,19 @@ pub struct Delivered {
     /// What the person should know though it did not fail: a socket skipped, an xattr the filesystem refused.
     pub warnings: Vec<String>,
 }
+
+/// A plan opens nothing: nothing comes, and what would be written goes nowhere.
+impl Planned for Box<dyn Source> {
+    fn planned(_: &Effect<'_>) -> Result<Self> {
+        Ok(Box::new(blob(Vec::new())))
+    }
+}
+
+impl Planned for Box<dyn Sink> {
+    fn planned(_: &Effect<'_>) -> Result<Self> {
+        Ok(Box::new(discard()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ impl std::fmt::Display for Difference {
 }
 
 /// All differences of two trees, sorted by path: `here` is the first, `there` the second. Times are compared when
-/// both manifests hold them.
+/// both manifests hold them, but not those of directories that something was left out of on either side.
 pub fn compare(here: &Manifest, there: &Manifest) -> Vec<Difference> {
     let times = here.times && there.times;
     let mut pairs: BTreeMap<&[u8], (Option<&Entry>, Option<&Entry>)> = BTreeMap::new();
@@ -58,7 +58,7 @@ fn entries(a: &Entry, b: &Entry, times: bool, add: &mut impl FnMut(String)) {
     pair("size", a.size.to_string(), b.size.to_string());
     pair("target", format!("`{}`", show(&a.target)), format!("`{}`", show(&b.target)));
     pair("device", format!("{}:{}", a.device.0, a.device.1), format!("{}:{}", b.device.0, b.device.1));
-    if times {
+    if times && !a.partial && !b.partial {
         pair("modified", time(a.mtime), time(b.mtime));
     }
     let link = |entry: &Entry| match &entry.hard_link {
@@ -67,14 +67,13 @@ fn entries(a: &Entry, b: &Entry, times: bool, add: &mut impl FnMut(String)) {
     };
     pair("hard link:", link(a), link(b));
     // Where one is a hard link and the other is not, the contents of the one were not read.
-    if a.kind == Kind::File && a.size == b.size && a.hard_link.is_some() == b.hard_link.is_some() {
-        if a.content != b.content {
-            let hex = |digest: Option<[u8; 32]>| match digest {
-                Some(digest) => blake3::Hash::from(digest).to_hex()[..16].to_string(),
-                None => "unread".to_string(),
-            };
-            pair("contents", hex(a.content), hex(b.content));
-        }
+    let alike = a.kind == Kind::File && a.size == b.size && a.hard_link.is_some() == b.hard_link.is_some();
+    if alike && a.content != b.content {
+        let hex = |digest: Option<[u8; 32]>| match digest {
+            Some(digest) => blake3::Hash::from(digest).to_hex()[..16].to_string(),
+            None => "unread".to_string(),
+        };
+        pair("contents", hex(a.content), hex(b.content));
     }
     if a.hard_link.is_some() == b.hard_link.is_some() {
         attributes(a, b, &mut pair);

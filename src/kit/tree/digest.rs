@@ -1,6 +1,6 @@
 //! A tree's manifest, files read side by side.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -44,7 +44,9 @@ pub fn digest(dir: &Path, options: &Options, cancel: &Cancel) -> Result<Manifest
         return Err(fault);
     }
     entries.sort_unstable_by_key(|(at, _)| *at);
-    let entries = entries.into_iter().map(|(_, entry)| entry).collect();
+    let mut entries: Vec<Entry> = entries.into_iter().map(|(_, entry)| entry).collect();
+    let partial: HashSet<Vec<u8>> = shared.walker.take_partial().into_iter().collect();
+    entries.iter_mut().for_each(|entry| entry.partial = partial.contains(&entry.path));
     Ok(Manifest::new(entries, options.times, shared.walker.take_warnings()))
 }
 
@@ -57,7 +59,7 @@ fn work(shared: &Mutex<Shared>, cancel: &Cancel) -> Vec<(usize, Entry)> {
         if state.failed.is_some() {
             return entries;
         }
-        let next = if cancel.is_set() { Err(Fault::stopped()) } else { state.walker.next() };
+        let next = if cancel.is_set() { Err(Fault::stopped()) } else { state.walker.next_item() };
         let (at, item, first) = match next {
             Ok(Some(item)) => {
                 let first = first_name(&mut state.names, &item);
@@ -177,5 +179,6 @@ fn shape(item: &Item, kind: Kind, stat: &FileStat, parts: Parts) -> Entry {
         device,
         hard_link: parts.first,
         xattrs: parts.xattrs,
+        partial: false,
     }
 }

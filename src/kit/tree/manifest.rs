@@ -1,5 +1,8 @@
 //! What a tree holds, as one list.
 
+use std::collections::{HashMap, HashSet};
+
+use super::Exclude;
 use super::xattrs::Xattrs;
 
 /// What an entry is.
@@ -51,6 +54,8 @@ pub struct Entry {
     pub hard_link: Option<Vec<u8>>,
     /// Extended attributes with ACLs and capabilities, sorted by name.
     pub xattrs: Xattrs,
+    /// A directory that something was left out of. Its time is not compared: it says when that something was made.
+    pub partial: bool,
 }
 
 /// A tree's entries and the digest over them.
@@ -91,6 +96,42 @@ impl Manifest {
         }
         manifest.digest = *hasher.finalize().as_bytes();
         manifest
+    }
+
+    /// The same without what `exclude` matches, as if the tree had been walked with it.
+    pub fn without(&self, exclude: &Exclude) -> Manifest {
+        let mut kept: Vec<Entry> = Vec::with_capacity(self.entries.len());
+        let mut left_out: HashSet<&[u8]> = HashSet::new();
+        let mut partial: HashSet<&[u8]> = HashSet::new();
+        // Where the first name of a file is left out, the next one becomes the first.
+        let mut firsts: HashMap<&[u8], (&Entry, Option<Vec<u8>>)> = HashMap::new();
+        for entry in &self.entries {
+            let parent = super::parent(&entry.path);
+            let is_dir = entry.kind == Kind::Directory;
+            let within = !entry.path.is_empty() && left_out.contains(parent);
+            if within || exclude.matches(&entry.path, is_dir) {
+                if !within {
+                    partial.insert(parent);
+                }
+                if is_dir {
+                    left_out.insert(&entry.path);
+                } else if entry.hard_link.is_none() {
+                    firsts.insert(&entry.path, (entry, None));
+                }
+                continue;
+            }
+            let mut entry = entry.clone();
+            if let Some((first, now)) = entry.hard_link.as_deref().and_then(|first| firsts.get_mut(first)) {
+                entry.hard_link = now.clone();
+                if now.is_none() {
+                    *now = Some(entry.path.clone());
+                    (entry.content, entry.xattrs) = (first.content, first.xattrs.clone());
+                }
+            }
+            kept.push(entry);
+        }
+        kept.iter_mut().for_each(|entry| entry.partial |= partial.contains(entry.path.as_slice()));
+        Manifest::new(kept, self.times, self.warnings.clone())
     }
 
     /// The digest as 64 hexadecimal digits.

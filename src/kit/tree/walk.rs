@@ -79,6 +79,8 @@ pub struct Walker {
     seen: u64,
     vanished: u64,
     warnings: Vec<String>,
+    /// Directories that something was left out of.
+    partial: Vec<Vec<u8>>,
 }
 
 impl Walker {
@@ -101,6 +103,7 @@ impl Walker {
             seen: 0,
             vanished: 0,
             warnings: Vec::new(),
+            partial: Vec::new(),
         })
     }
 
@@ -113,6 +116,11 @@ impl Walker {
         std::mem::take(&mut self.warnings)
     }
 
+    /// The directories that a pattern left something out of.
+    pub fn take_partial(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.partial)
+    }
+
     pub fn warn(&mut self, warning: String) {
         self.warnings.push(warning);
     }
@@ -121,7 +129,7 @@ impl Walker {
     ///
     /// # Errors
     /// `tree.read`: a directory cannot be read; `tree.vanished`: the tree was taken away meanwhile.
-    pub fn next(&mut self) -> Result<Option<Item>> {
+    pub fn next_item(&mut self) -> Result<Option<Item>> {
         if !self.started {
             self.started = true;
             let stat = fstat(&*self.top).map_err(|error| failed("examine", b"", error))?;
@@ -169,6 +177,10 @@ impl Walker {
         let mut item = Item { path, dir, name, stat, opened: None };
         let is_dir = item.format() == SFlag::S_IFDIR;
         if self.exclude.matches(&item.path, is_dir) {
+            let parent = super::parent(&item.path);
+            if self.partial.last().is_none_or(|last| last != parent) {
+                self.partial.push(parent.to_vec());
+            }
             return Ok(None);
         }
         if item.format() == SFlag::S_IFSOCK {

@@ -1,0 +1,108 @@
+//! A node as the server sees it.
+
+use std::net::SocketAddr;
+
+use tokio::time::Instant;
+
+use super::gate::Arrival;
+use super::message::clean;
+use super::peer::Peer;
+use super::report::{Failure, NodeProgress, NodeReport, speed};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// May still say something; with a failure, it only relays.
+    Active,
+    /// Has it all.
+    Done,
+    /// Will say nothing more.
+    Out,
+}
+
+pub struct Member {
+    /// In the order of joining; events bear it.
+    pub id: usize,
+    pub peer: Option<Peer>,
+    /// Where it takes data.
+    pub data: SocketAddr,
+    pub state: State,
+    /// Why the stream could not reach it, as said to it and to those behind.
+    pub behind: Option<String>,
+    pub report: NodeReport,
+    pub key: String,
+}
+
+impl Member {
+    pub fn new(id: usize, peer: Peer, arrival: (String, SocketAddr, u16), joined: f64) -> Self {
+        let (name, address, port) = arrival;
+        let report = NodeReport { name, address: address.ip().to_string(), joined, ..NodeReport::default() };
+        Member {
+            id,
+            peer: Some(peer),
+            data: SocketAddr::new(address.ip(), port),
+            state: State::Active,
+            behind: None,
+            report,
+            key: super::proof::nonce(),
+        }
+    }
+
+    /// One that said it will not come.
+    pub fn declined(who: (String, SocketAddr, u16), reason: String, joined: f64) -> Self {
+        let (name, address, _) = who;
+        let failure = Some(Failure { kind: "chain.declined".into(), message: reason });
+        let report = NodeReport { name, address: address.ip().to_string(), joined, failure, ..NodeReport::default() };
+        Member {
+            id: usize::MAX,
+            peer: None,
+            data: address,
+            state: State::Out,
+            behind: None,
+            report,
+            key: String::new(),
+        }
+    }
+
+    /// Name, address and port of who comes; the address is the name of one that has none.
+    pub fn introduce(arrival: &Arrival) -> (String, SocketAddr, u16) {
+        let name = arrival.hello.name.as_deref().map(clean).filter(|name| !name.trim().is_empty());
+        (name.unwrap_or_else(|| arrival.address.ip().to_string()), arrival.address, arrival.hello.port)
+    }
+
+    /// `node2 (10.0.0.2)`
+    pub fn label(&self) -> String {
+        label(&self.report.name, &self.report.address)
+    }
+
+    pub fn is_active(&self) -> bool {
+        self.state == State::Active
+    }
+
+    /// Its failure; the first one is the cause and stays.
+    pub fn fail(&mut self, kind: &str, message: String) {
+        if self.report.failure.is_none() {
+            self.report.failure = Some(Failure { kind: kind.into(), message });
+        }
+    }
+
+    /// Nothing more comes of it: the figures are final.
+    pub fn close(&mut self, state: State, started: Option<Instant>) {
+        self.state = state;
+        self.report.seconds = started.map_or(0.0, |started| started.elapsed().as_secs_f64());
+        self.report.mb_per_s = speed(self.report.bytes, self.report.seconds);
+    }
+
+    pub fn progress(&self) -> NodeProgress {
+        NodeProgress {
+            name: self.report.name.clone(),
+            address: self.report.address.clone(),
+            bytes: self.report.bytes,
+            done: self.state == State::Done,
+            failure: self.report.failure.clone(),
+        }
+    }
+}
+
+pub fn label(name: &str, address: &str) -> String {
+    if name == address { name.to_string() } else { format!("{name} ({address})") }
+}

@@ -1,0 +1,191 @@
+//! What server and nodes say to each other beside the stream: JSON, one message a frame.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use super::frame::{self, Kind, MESSAGE};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Message {
+    /// The first word on every connection, from the side that connected.
+    Hello(Hello),
+    /// Answer to a hello: prove that you know the token, over this nonce.
+    Challenge {
+        nonce: String,
+    },
+    Proof {
+        proof: String,
+    },
+    /// The accepting side's own proof. On a link, `at` is the position it wants the stream from.
+    Welcome {
+        proof: String,
+        session: String,
+        at: u64,
+    },
+    /// Its layout stays as it is in every version, so that the reason can be read.
+    Refused {
+        kind: String,
+        message: String,
+    },
+    /// Server to node: the chain is made, this is your place.
+    Plan(Plan),
+    /// Node to server: my sink failed; I go on relaying.
+    Trouble {
+        kind: String,
+        message: String,
+    },
+    /// Node to server: the connection to the node at this position broke.
+    LinkDown {
+        position: usize,
+        why: String,
+    },
+    /// Node to server: the whole stream is safely in the sink.
+    Done {
+        bytes: u64,
+        digest: String,
+        entries: u64,
+        warnings: Vec<String>,
+    },
+    /// Node to server: it ends here. `relayed`: those behind have it all nevertheless.
+    Failed {
+        kind: String,
+        message: String,
+        relayed: bool,
+    },
+    /// Server to node: stop. `unless_ended`: only if the end of the stream has not come to you yet.
+    Abort {
+        kind: String,
+        message: String,
+        unless_ended: bool,
+    },
+    /// Server to node: your result is written down, leave.
+    Bye,
+    /// Server to a connection whose role is `start`.
+    Started,
+    /// Discovery, node to everybody.
+    Query {
+        session: String,
+        nonce: String,
+    },
+    /// Discovery, server to node. Without an address, the datagram's own source is meant.
+    Answer {
+        session: String,
+        nonce: String,
+        port: u16,
+        address: Option<IpAddr>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    pub role: Role,
+    /// `None` takes whatever session the server has.
+    pub session: Option<String>,
+    /// What the node is called in reports.
+    pub name: Option<String>,
+    /// Where the node listens for data.
+    pub port: u16,
+    pub nonce: String,
+    /// Why a node declines.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Joins a session.
+    Node,
+    /// Feeds a node with the stream.
+    Link,
+    /// Only says: start now.
+    Start,
+    /// Only says: this node will not come, do not wait for it.
+    Decline,
+}
+
+/// A node's place in the chain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// From 1; the server is 0.
+    pub position: usize,
+    /// Known only to the server, this node and the one in front of it.
+    pub key: String,
+    /// Who feeds it, for people.
+    pub from: String,
+    pub next: Vec<Next>,
+}
+
+/// A node to feed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Next {
+    pub position: usize,
+    pub address: SocketAddr,
+    pub key: String,
+}
+
+/// Warnings of one sink that travel to the server; the rest is counted.
+const WARNINGS: usize = 50;
+
+impl Message {
+    /// The frame of this message.
+    pub fn frame(&self) -> Vec<u8> {
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        // Texts are cut before they get here (`clean`, `few`): a longer one would only be refused by the other side.
+        frame::encode(Kind::Message, 0, &json[..json.len().min(MESSAGE)])
+    }
+
+    /// The message in a payload; `None` for anything that is none.
+    pub fn parse(payload: &[u8]) -> Option<Message> {
+        serde_json::from_slice(payload).ok()
+    }
+}
+
+/// A text from another machine or for it: one line, at most 400 characters, nothing that moves a terminal's cursor.
+pub fn clean(text: &str) -> String {
+    let mut line: String = text.chars().take(400).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(400).is_some() {
+        line.push_str("..");
+    }
+    line
+}
+
+/// As many warnings as one message holds.
+pub fn few(warnings: &[String]) -> Vec<String> {
+    let mut few: Vec<String> = warnings.iter().take(WARNINGS).map(|w| clean(w)).collect();
+    if warnings.len() > WARNINGS {
+        few.push(format!("and {} more", warnings.len() - WARNINGS));
+    }
+    few
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_longest_result_fits_a_frame() {
+        // JSON writes the worst characters with six bytes each, and cleaned texts hold none of them.
+        let warnings = few(&vec!["\u{10ffff}\"\u{1}".repeat(300); 1000]);
+        let done = Message::Done { bytes: u64::MAX, digest: "f".repeat(64), entries: u64::MAX, warnings };
+        let sent = done.frame();
+        let (_, payload) = frame::decode(&sent).unwrap();
+        assert_eq!(Message::parse(payload), Some(done));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Message::parse(&bytes);
+        }
+
+        #[test]
+        fn a_cleaned_text_is_one_short_line(text in any::<String>()) {
+            let line = clean(&text);
+            prop_assert!(line.chars().count() <= 402 && !line.chars().any(char::is_control));
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The server's handle on a session: opened, watched, started, waited for, stopped.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::proof::Secret;
+use super::report::{NodeProgress, Phase, Progress, Report};
+use super::session::Session;
+use super::sink::panicked;
+use super::{Notes, PORT, discovery, gate, socket};
+use crate::host::{Cancel, Fault, Level, Result, Worker};
+use crate::kit::stream::Source;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// By address, as a number: neighbours stay on one switch.
+    Address,
+    /// As they came.
+    Joined,
+}
+
+pub struct OfferOptions {
+    pub session: String,
+    /// Starts when so many have joined.
+    pub nodes: Option<usize>,
+    /// Starts with whoever is there after this time.
+    pub start_after: Option<Duration>,
+    /// Address and port to listen on. Without a port: 30765, or any free one where that is taken; port 0: any free one.
+    pub bind: (Option<IpAddr>, Option<u16>),
+    /// How many nodes each one feeds: 1 is a chain, 2 to 4 a tree.
+    pub arity: usize,
+    pub order: Order,
+    /// How long to wait for the start.
+    pub timeout: Duration,
+    /// Bytes of the stream that the server holds at most.
+    pub buffer: u64,
+    pub token: Option<String>,
+    pub notes: Notes,
+}
+
+impl OfferOptions {
+    pub fn new(session: &str) -> Self {
+        OfferOptions {
+            session: session.into(),
+            nodes: None,
+            start_after: None,
+            bind: (None, None),
+            arity: 1,
+            order: Order::Address,
+            timeout: Duration::from_secs(3600),
+            buffer: super::BUFFER,
+            token: None,
+            notes: super::no_notes(),
+        }
+    }
+}
+
+/// What the session's task, its door and its handle share.
+pub(super) struct Shared {
+    pub session: String,
+    pub source: String,
+    pub total: Option<u64>,
+    pub secret: Secret,
+    pub notes: Notes,
+    pub opened: Instant,
+    /// Bytes read from the source.
+    pub sent: Arc<AtomicU64>,
+    go: watch::Sender<bool>,
+    view: Mutex<(Phase, Vec<NodeProgress>)>,
+}
+
+impl Shared {
+    pub fn view(&self) -> MutexGuard<'_, (Phase, Vec<NodeProgress>)> {
+        self.view.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    pub fn started(&self) -> bool {
+        self.view().0 != Phase::Gathering
+    }
+
+    /// # Errors
+    /// `chain.nobody`: there is nobody to start with.
+    pub fn start(&self) -> Result<()> {
+        if self.view().1.is_empty() {
+            let text = format!("cannot start session `{}`: nobody has joined it", self.session);
+            return Err(Fault::new("chain.nobody", text));
+        }
+        self.go.send_replace(true);
+        Ok(())
+    }
+
+    /// Resolves once the start is asked for.
+    pub async fn go(&self) {
+        let _ = self.go.subscribe().wait_for(|go| *go).await;
+    }
+}
+
+/// A session of this machine. Dropping it stops it.
+pub struct Offer {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    cancel: Cancel,
+    outcome: watch::Receiver<Option<Result<Report>>>,
+}
+
+impl Offer {
+    /// Opens a session: from now on nodes find and join it, and the stream starts as the options say. Must be called
+    /// in a tokio runtime, which then works for it.
+    ///
+    /// # Errors
+    /// `chain.option`: arity not from 1 to 4, no nodes to wait for; `chain.bind`: cannot listen there.
+    pub async fn open(source: Box<dyn Source>, options: OfferOptions) -> Result<Offer> {
+        if !(1..=4).contains(&options.arity) {
+            return Err(Fault::new("chain.option", format!("arity {} is not from 1 to 4", options.arity)));
+        }
+        if options.nodes == Some(0) {
+            return Err(Fault::new("chain.option", "a chain of 0 nodes has nobody to send to"));
+        }
+        let listener = listen(options.bind)?;
+        let address = listener.local_addr().map(socket::canonical).map_err(|e| bind_fault(options.bind, e))?;
+        let (done, outcome) = watch::channel(None);
+        let shared = Arc::new(Shared {
+            session: options.session.clone(),
+            source: source.describe(),
+            total: source.size(),
+            secret: Secret::new(options.token.as_deref()),
+            notes: options.notes.clone(),
+            opened: Instant::now(),
+            sent: Arc::default(),
+            go: watch::Sender::new(false),
+            view: Mutex::new((Phase::Gathering, Vec::new())),
+        });
+        let cancel = Cancel::new();
+        let (arrivals, queue) = mpsc::channel(16);
+        let door = gate::open(listener, shared.clone(), arrivals);
+        let ear = ear(&shared, &options, address);
+        let session = Session::new(shared.clone(), options, queue, cancel.clone(), Worker::current());
+        let ended = shared.clone();
+        tokio::spawn(async move {
+            let outcome = tokio::select! {
+                outcome = session.run(source) => outcome,
+                () = door => Err(panicked("door of a chain")),
+                () = ear => Err(panicked("ear of a chain")),
+            };
+            // The port is closed by now: the losing branches are dropped.
+            ended.view().0 = Phase::Ended;
+            done.send_replace(Some(outcome));
+        });
+        Ok(Offer { shared, address, cancel, outcome })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Names of the nodes that joined (their addresses where they have no name).
+    pub fn joined(&self) -> Vec<String> {
+        self.shared.view().1.iter().map(|node| node.name.clone()).collect()
+    }
+
+    /// Starts with whoever is there.
+    ///
+    /// # Errors
+    /// `chain.nobody`: nobody is.
+    pub fn start(&self) -> Result<()> {
+        self.shared.start()
+    }
+
+    pub fn progress(&self) -> Progress {
+        let (phase, nodes) = self.shared.view().clone();
+        Progress { phase, sent: self.shared.sent.load(Ordering::Relaxed), total: self.shared.total, nodes }
+    }
+
+    /// The result, once every node's is known. May be asked again.
+    ///
+    /// # Errors
+    /// - `chain.timeout`: too few nodes in time; `chain.nobody`: none
+    /// - `chain.source`: the source failed; `chain.lossy`: a node has no complete copy. Both carry the [`Report`].
+    /// - `chain.stopped`: by [`Offer::stop`]
+    pub async fn wait(&self) -> Result<Report> {
+        match self.outcome.clone().wait_for(Option::is_some).await {
+            Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(panicked("session of a chain"))),
+            Err(_) => Err(panicked("session of a chain")),
+        }
+    }
+
+    /// Ends it now, tells the nodes, and returns when the port is closed.
+    pub async fn stop(&self) {
+        self.cancel.set();
+        let _ = self.wait().await;
+    }
+}
+
+impl Drop for Offer {
+    fn drop(&mut self) {
+        self.cancel.set();
+    }
+}
+
+fn bind_fault((address, port): (Option<IpAddr>, Option<u16>), error: io::Error) -> Fault {
+    let place = match address {
+        Some(address) => SocketAddr::new(address, port.unwrap_or(PORT)).to_string(),
+        None => format!("port {}", port.unwrap_or(PORT)),
+    };
+    Fault::io("chain.bind", format_args!("listen on {place}"), error)
+        .hint("`bind: \":0\"` takes any free port; nodes find it by the session's name")
+}
+
+fn listen(bind: (Option<IpAddr>, Option<u16>)) -> Result<TcpListener> {
+    let open = |port| match bind.0 {
+        Some(address) => socket::listen(SocketAddr::new(address, port)),
+        None => socket::listen_all(port),
+    };
+    let listener = match bind.1 {
+        Some(port) => open(port),
+        // Several servers on one machine: discovery tells which port is whose.
+        None => match open(PORT) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => open(0),
+            other => other,
+        },
+    };
+    listener.map_err(|error| bind_fault(bind, error))
+}
+
+/// Discovery, where it can be had: without it nodes still come by address.
+fn ear(shared: &Shared, options: &OfferOptions, address: SocketAddr) -> impl Future<Output = ()> + Send + 'static {
+    let ear = discovery::ear();
+    if let Err(error) = &ear {
+        let text =
+            format!("session `{}` is not found by name, only by address: UDP port {PORT}: {error}", shared.session);
+        (shared.notes)(Level::Warn, &text);
+    }
+    let (session, bound) = (shared.session.clone(), options.bind.0.filter(|ip| !ip.is_unspecified()));
+    async move {
+        match ear {
+            Ok(ear) => discovery::answer(ear, session, address.port(), bound).await,
+            Err(_) => std::future::pending().await,
+        }
+    }
+}

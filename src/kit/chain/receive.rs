@@ -1,0 +1,178 @@
+//! A node's way into a session.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep_until};
+
+use super::handshake::greet;
+use super::message::{Hello, Role};
+use super::proof::{Secret, nonce};
+use super::report::NodeReport;
+use super::sink::SinkThread;
+use super::wire::WireError;
+use super::{Notes, SILENCE, discovery, node, place, socket};
+use crate::host::{Cancel, Fault, Result, Worker, format_duration};
+use crate::kit::stream::Sink;
+
+/// Which session.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// Found by its name.
+    Session(String),
+    /// At an address (`host` or `host:port`); a name given too must be that of the session there.
+    Server(String, Option<String>),
+}
+
+pub struct ReceiveOptions {
+    pub target: Target,
+    pub token: Option<String>,
+    /// How long to look for the session.
+    pub timeout: Duration,
+    /// What this node is called in reports.
+    pub name: Option<String>,
+    /// The local address to work from and to be known by.
+    pub address: Option<IpAddr>,
+    /// Bytes of the stream that this node holds at most.
+    pub buffer: u64,
+    pub notes: Notes,
+}
+
+impl ReceiveOptions {
+    pub fn new(target: Target) -> Self {
+        ReceiveOptions {
+            target,
+            token: None,
+            timeout: Duration::from_secs(600),
+            name: None,
+            address: None,
+            buffer: super::BUFFER,
+            notes: super::no_notes(),
+        }
+    }
+}
+
+/// Takes part in a session: waits for its start, feeds `sink` and the nodes behind, and returns when the sink has
+/// finished and all behind have what they need. Dropping the future closes the connections and aborts the sink; setting
+/// `cancel` does so too, says why to the server, and waits for the sink. Must be polled in a tokio runtime.
+///
+/// # Errors
+/// - `chain.timeout`: no such session in time; `chain.address`: no such server
+/// - `chain.token`, `chain.version`, `chain.session`, `chain.late`: refused, or the server is not the right one
+/// - `chain.source`, `chain.stopped`: the server ended it; `chain.server`: the server vanished
+/// - `chain.behind`, `chain.link`: a node in front is lost; `chain.digest`: damaged on the way
+/// - the sink's own fault
+pub fn receive(
+    sink: Box<dyn Sink>,
+    options: ReceiveOptions,
+    cancel: Cancel,
+) -> impl Future<Output = Result<NodeReport>> + Send {
+    let worker = Worker::current();
+    async move {
+        let (thread, feed) = SinkThread::start(sink, worker)?;
+        let secret = Secret::new(options.token.as_deref());
+        let until = Instant::now() + options.timeout;
+        let (name, local) = (options.name.as_deref(), options.address);
+        let joining = join(&options.target, &secret, Guest { role: Role::Node, name, local, reason: None }, until);
+        let joined = tokio::select! {
+            joined = joining => joined,
+            () = cancel.cancelled() => Err(Fault::stopped()),
+        };
+        match joined {
+            Ok(joined) => node::run(joined, secret, options, thread, feed, cancel).await,
+            Err(fault) => {
+                let mut thread = thread;
+                thread.abort(&fault);
+                drop(feed);
+                thread.ended().await;
+                Err(fault)
+            }
+        }
+    }
+}
+
+/// A node or other guest that the server has welcomed.
+pub struct Joined {
+    pub stream: TcpStream,
+    pub server: SocketAddr,
+    pub session: String,
+    /// Where data comes in; listens on the address the server knows.
+    pub listener: TcpListener,
+}
+
+/// Who wants to come in, and what for.
+#[derive(Clone, Copy)]
+pub struct Guest<'a> {
+    pub role: Role,
+    pub name: Option<&'a str>,
+    /// The local address to come from.
+    pub local: Option<IpAddr>,
+    pub reason: Option<&'a str>,
+}
+
+/// Finds the session and enters it, again and again until `until`: server and nodes may start in any order.
+pub async fn join(target: &Target, secret: &Secret, guest: Guest<'_>, until: Instant) -> Result<Joined> {
+    let local = guest.local;
+    let begun = Instant::now();
+    let late = |what: String| {
+        let waited = format_duration(begun.elapsed());
+        Fault::new("chain.timeout", format!("cannot join {what} within {waited}"))
+    };
+    loop {
+        let (found, session) = match target {
+            Target::Session(session) => match discovery::find(session, local, until).await {
+                Ok(Ok(server)) => (vec![server], Some(session.as_str())),
+                Ok(Err(version)) => {
+                    let fault = late(format!("session `{session}`: no server answered"))
+                        .hint("broadcasts do not cross routers: name the machine with `server: \"..\"`");
+                    return Err(match version {
+                        Some(version) => fault.hint(format!("a server that speaks version {version} was heard")),
+                        None => fault,
+                    });
+                }
+                Err(error) => {
+                    return Err(Fault::io("chain.search", format_args!("look for session `{session}`"), error));
+                }
+            },
+            Target::Server(server, session) => {
+                let limit = until.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
+                (place::resolve(server, limit).await?, session.as_deref())
+            }
+        };
+        let mut failed = None;
+        for server in found {
+            match enter(server, secret, session, guest).await {
+                Ok(joined) => return Ok(joined),
+                Err(fault) if fault.kind == "chain.connect" => failed = Some(fault),
+                Err(fault) => return Err(fault),
+            }
+        }
+        let again = Instant::now() + Duration::from_millis(250);
+        if again >= until {
+            let why = failed.map_or(String::new(), |fault| fault.message);
+            return Err(late(format!("the session: {why}")));
+        }
+        sleep_until(again).await;
+    }
+}
+
+async fn enter(server: SocketAddr, secret: &Secret, session: Option<&str>, guest: Guest<'_>) -> Result<Joined> {
+    let fail = |error: std::io::Error| {
+        let text = format!("cannot connect to the server {server}: {}", WireError::from(error));
+        Fault::new("chain.connect", text)
+    };
+    let mut stream = socket::connect(server, guest.local, SILENCE / 2).await.map_err(fail)?;
+    let own = stream.local_addr().map_err(fail)?;
+    let listener = socket::listen(SocketAddr::new(own.ip(), 0)).map_err(fail)?;
+    let hello = Hello {
+        role: guest.role,
+        session: session.map(str::to_string),
+        name: guest.name.map(str::to_string),
+        port: listener.local_addr().map_err(fail)?.port(),
+        nonce: nonce(),
+        reason: guest.reason.map(str::to_string),
+    };
+    let welcome = greet(&mut stream, secret, hello, &format!("the server {server}")).await?;
+    Ok(Joined { stream, server, session: welcome.session, listener })
+}

@@ -1,0 +1,95 @@
+//! What a session was, and what it is while it runs.
+
+use serde::Serialize;
+
+use crate::host::Fault;
+
+/// A session after its end.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Report {
+    pub session: String,
+    /// What was sent: `tar of /usr`.
+    pub source: String,
+    /// Bytes of the stream, as far as it was read.
+    pub bytes: u64,
+    /// From the start of the stream to the last node's result.
+    pub seconds: f64,
+    /// Bytes / 10^6 / seconds.
+    pub mb_per_s: f64,
+    /// BLAKE3 of the whole stream, hexadecimal; `None` when it did not end well.
+    pub digest: Option<String>,
+    /// How many nodes each one feeds.
+    pub arity: usize,
+    /// Nodes with a complete copy.
+    pub complete: usize,
+    /// In the order of the chain.
+    pub nodes: Vec<NodeReport>,
+}
+
+/// One node after its end, as the server tells it or as the node itself does.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct NodeReport {
+    pub name: String,
+    pub address: String,
+    /// From 1.
+    pub position: usize,
+    /// Seconds from the opening of the session until it joined.
+    pub joined: f64,
+    /// Bytes safely in its sink.
+    pub bytes: u64,
+    pub seconds: f64,
+    pub mb_per_s: f64,
+    pub digest: Option<String>,
+    /// Entries unpacked, for an archive.
+    pub entries: u64,
+    pub warnings: Vec<String>,
+    pub failure: Option<Failure>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Failure {
+    pub kind: String,
+    pub message: String,
+}
+
+impl From<&Fault> for Failure {
+    fn from(fault: &Fault) -> Self {
+        Failure { kind: fault.kind.to_string(), message: fault.message.clone() }
+    }
+}
+
+/// Bytes / 10^6 / seconds; 0 for no time at all.
+pub fn speed(bytes: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 { bytes as f64 / 1e6 / seconds } else { 0.0 }
+}
+
+/// A session at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Progress {
+    pub phase: Phase,
+    /// Bytes read from the source.
+    pub sent: u64,
+    /// Bytes to come in all, where that is known.
+    pub total: Option<u64>,
+    /// In the order of joining, then, from the start on, of the chain.
+    pub nodes: Vec<NodeProgress>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Nodes may join.
+    Gathering,
+    Streaming,
+    Ended,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NodeProgress {
+    pub name: String,
+    pub address: String,
+    /// Bytes safely in its sink.
+    pub bytes: u64,
+    pub done: bool,
+    pub failure: Option<Failure>,
+}

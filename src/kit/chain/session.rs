@@ -1,0 +1,241 @@
+//! The server's side of a session, from the first node to the last result. One task decides; connections, source and
+//! links only tell it what happened.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+
+use super::chunk::{Budget, End};
+use super::gate::Arrival;
+use super::member::{Member, State};
+use super::message::{Message, clean};
+use super::offer::{OfferOptions, Shared};
+use super::peer::Said;
+use super::report::{Report, speed};
+use super::source;
+use crate::host::{Cancel, Fault, Level, Result, Worker};
+use crate::kit::stream::Source;
+
+/// How long nodes, and the source, have for ending once they were told to.
+const SETTLE: Duration = Duration::from_secs(5);
+
+pub(super) enum Event {
+    Node(usize, Said),
+    /// The server's own link to the node at this position is over.
+    Link(usize, std::result::Result<(), String>),
+    Source(Result<End>),
+}
+
+pub struct Session {
+    pub(super) shared: Arc<Shared>,
+    pub(super) options: OfferOptions,
+    pub(super) arrivals: mpsc::Receiver<Arrival>,
+    pub(super) cancel: Cancel,
+    pub(super) worker: Worker,
+    pub(super) tell: mpsc::Sender<Event>,
+    pub(super) events: mpsc::Receiver<Event>,
+    /// In the order of joining, then of the chain: position - 1.
+    pub(super) members: Vec<Member>,
+    /// Who said that it will not come: waited for no longer, and part of the result.
+    pub(super) declined: Vec<Member>,
+    pub(super) next_id: usize,
+    pub(super) started: Option<Instant>,
+    pub(super) budget: Budget,
+    /// Links and what else works for the session; ends with it.
+    pub(super) tasks: JoinSet<()>,
+    pub(super) source_done: Option<Result<End>>,
+    /// Positions whose link broke, and until when they may say why.
+    pub(super) suspects: Vec<(Instant, usize, String)>,
+    /// Positions in the order in which they were found to have failed by themselves.
+    pub(super) causes: Vec<usize>,
+}
+
+impl Session {
+    pub fn new(
+        shared: Arc<Shared>,
+        options: OfferOptions,
+        arrivals: mpsc::Receiver<Arrival>,
+        cancel: Cancel,
+        worker: Worker,
+    ) -> Self {
+        let (tell, events) = mpsc::channel(64);
+        let budget = Budget::new(options.buffer);
+        Session {
+            shared,
+            options,
+            arrivals,
+            cancel,
+            worker,
+            tell,
+            events,
+            members: Vec::new(),
+            declined: Vec::new(),
+            next_id: 0,
+            started: None,
+            budget,
+            tasks: JoinSet::new(),
+            source_done: None,
+            suspects: Vec::new(),
+            causes: Vec::new(),
+        }
+    }
+
+    pub async fn run(mut self, source: Box<dyn Source>) -> Result<Report> {
+        let outcome = match self.gather().await {
+            Ok(()) => self.stream(source).await,
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = &outcome {
+            self.abort_all(&fault.kind, &fault.message);
+            self.settle().await;
+        }
+        self.budget.close();
+        let report = self.report(outcome.as_ref().ok().copied());
+        self.part().await;
+        match outcome {
+            Ok(_) => self.judge(report),
+            Err(fault) if self.started.is_some() => Err(fault.with_report(as_json(&report))),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    pub(super) fn note(&self, level: Level, text: &str) {
+        (self.shared.notes)(level, text);
+    }
+
+    pub(super) fn show(&self) {
+        self.shared.view().1 = self.members.iter().map(Member::progress).collect();
+    }
+
+    /// From the start to the last result.
+    async fn stream(&mut self, source: Box<dyn Source>) -> Result<End> {
+        let fan = self.form();
+        self.started = Some(Instant::now());
+        let names: Vec<String> = self.members.iter().map(Member::label).collect();
+        self.note(Level::Info, &format!("session `{}` starts: {}", self.shared.session, names.join(" > ")));
+        let read = source::start(source, self.budget.clone(), fan, self.shared.sent.clone(), self.worker.clone())?;
+        let tell = self.tell.clone();
+        self.tasks.spawn(async move {
+            let read = read.await.unwrap_or_else(|_| Err(Fault::stopped()));
+            let _ = tell.send(Event::Source(read)).await;
+        });
+        let cancel = self.cancel.clone();
+        loop {
+            match (&self.source_done, self.members.iter().any(Member::is_active)) {
+                (Some(Err(fault)), _) => return Err(self.source_failed(fault)),
+                (Some(Ok(end)), false) => return Ok(*end),
+                _ => {}
+            }
+            if self.members.iter().all(|m| m.report.failure.is_some()) {
+                // Whoever is left only relays, to nobody who wants it.
+                return Err(self.lossy());
+            }
+            let grace = self.suspects.iter().map(|(until, ..)| *until).min();
+            let grace_over = async {
+                match grace {
+                    Some(until) => sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = cancel.cancelled() => return Err(stopped()),
+                Some(event) = self.events.recv() => self.take(event),
+                Some(late) = self.arrivals.recv() => self.turn_away(late),
+                () = grace_over => self.try_suspects(),
+            }
+            self.show();
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Source(done) => self.source_done = Some(done),
+            Event::Link(_, Ok(())) => {}
+            Event::Link(position, Err(why)) => self.suspect(position, format!("the link from the server: {why}")),
+            Event::Node(id, said) => {
+                if let Some(at) = self.members.iter().position(|m| m.id == id && m.is_active()) {
+                    self.hear(at, said);
+                }
+            }
+        }
+    }
+
+    fn report(&mut self, end: Option<End>) -> Report {
+        let digest = end.map(|end| end.hex());
+        for member in &mut self.members {
+            if member.state == State::Done && digest.is_some() && member.report.digest != digest {
+                member.fail("chain.digest", "its digest is not that of the stream".into());
+                member.state = State::Out;
+            }
+            if member.state != State::Done {
+                member.fail("chain.cut", "the stream was cut short".into());
+            }
+        }
+        self.show();
+        let seconds = self.started.map_or(0.0, |started| started.elapsed().as_secs_f64());
+        let bytes = self.shared.sent.load(Ordering::Relaxed);
+        Report {
+            session: self.shared.session.clone(),
+            source: self.shared.source.clone(),
+            bytes,
+            seconds,
+            mb_per_s: speed(bytes, seconds),
+            digest,
+            arity: self.options.arity,
+            complete: self.members.iter().filter(|m| m.state == State::Done).count(),
+            nodes: self.members.iter().chain(&self.declined).map(|m| m.report.clone()).collect(),
+        }
+    }
+
+    fn abort_all(&mut self, kind: &str, message: &str) {
+        self.budget.close();
+        for member in self.members.iter().filter(|m| m.is_active()) {
+            if let Some(peer) = &member.peer {
+                let message = Message::Abort { kind: kind.into(), message: clean(message), unless_ended: false };
+                peer.say(&message);
+            }
+        }
+    }
+
+    /// Lets nodes and source end; a while at most.
+    async fn settle(&mut self) {
+        let until = Instant::now() + SETTLE;
+        let busy = |session: &Session| {
+            session.members.iter().any(Member::is_active)
+                || (session.started.is_some() && session.source_done.is_none())
+        };
+        while busy(self) {
+            match timeout_at(until, self.events.recv()).await {
+                Ok(Some(event)) => match (event, self.started) {
+                    (event, Some(_)) => self.take(event),
+                    (event, None) => self.leave(event),
+                },
+                _ => return,
+            }
+        }
+    }
+
+    /// Closes all connections after the last words.
+    async fn part(&mut self) {
+        let mut parting = JoinSet::new();
+        for peer in self.members.iter_mut().filter_map(|m| m.peer.take()) {
+            parting.spawn(peer.part());
+        }
+        // Events nobody waits for any more must not hold up a connection's end.
+        self.events.close();
+        let _ = timeout(SETTLE, parting.join_all()).await;
+        self.tasks.abort_all();
+    }
+}
+
+pub(super) fn stopped() -> Fault {
+    Fault::new("chain.stopped", "the server stopped the session")
+}
+
+pub(super) fn as_json(report: &Report) -> serde_json::Value {
+    serde_json::to_value(report).unwrap_or_default()
+}

@@ -1,0 +1,48 @@
+//! TCP sockets as a chain uses them.
+//!
+//! Send and receive buffers are left to the kernel, which grows them with the path (to 4 and 6 MiB by default); a size
+//! set by hand ends that, and is itself cut to `net.core.wmem_max`, a twentieth of it.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+fn socket_for(address: &SocketAddr) -> io::Result<TcpSocket> {
+    if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }
+}
+
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket_for(&address)?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(1024)
+}
+
+/// Listens on all addresses of both families, or of IPv4 alone where the kernel has no IPv6.
+pub fn listen_all(port: u16) -> io::Result<TcpListener> {
+    match listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))) {
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+            listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
+        }
+        other => other,
+    }
+}
+
+/// Connects, from a local address if one is given.
+pub async fn connect(to: SocketAddr, from: Option<IpAddr>, limit: Duration) -> io::Result<TcpStream> {
+    let socket = socket_for(&to)?;
+    if let Some(from) = from {
+        socket.bind(SocketAddr::new(from, 0))?;
+    }
+    let stream = timeout(limit, socket.connect(to)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// An address as people know it: IPv4 also where it came over an IPv6 socket.
+pub fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}

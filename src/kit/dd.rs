@@ -1,1 +1,0 @@
-//! Raw disks, partitions and images as sources and sinks.

@@ -1,0 +1,91 @@
+//! Folders: listed, made, removed.
+
+use std::path::{Path, PathBuf};
+
+use crate::host::{Fault, Result};
+
+/// True when something is there, a dangling link included.
+pub fn exists(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok()
+}
+
+/// The names in a folder, in order.
+///
+/// # Errors
+/// `fs.list`
+pub fn list(dir: &Path) -> Result<Vec<String>> {
+    let fail = |error| Fault::io("fs.list", format_args!("list `{}`", dir.display()), error);
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(fail)? {
+        names.push(entry.map_err(fail)?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Makes a folder and those above it; one that is there is fine.
+///
+/// # Errors
+/// `fs.mkdir`
+pub fn mkdir(dir: &Path) -> Result<()> {
+    std::fs::create_dir_all(dir)
+        .map_err(|error| Fault::io("fs.mkdir", format_args!("make folder `{}`", dir.display()), error))
+}
+
+/// Makes a folder that was not there before, for nobody else's eyes: in `$TMPDIR`, else in /var/tmp, which is on a disk
+/// where /tmp may be in memory. It stays until somebody removes it.
+///
+/// # Errors
+/// `fs.temp`
+pub fn temp(prefix: &str) -> Result<PathBuf> {
+    let parent = std::env::var_os("TMPDIR").map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from);
+    let template = parent.join(format!("{prefix}-XXXXXX"));
+    nix::unistd::mkdtemp(&template)
+        .map_err(|error| Fault::io("fs.temp", format_args!("make a folder `{}`", template.display()), error))
+}
+
+/// Removes a file, a link (not what it leads to) or a whole folder; false when nothing was there. Never `/`, and
+/// never a folder that something is mounted on or under.
+///
+/// # Errors
+/// `fs.refused`, `fs.remove`
+pub fn remove(path: &Path) -> Result<bool> {
+    let fail = |error| Fault::io("fs.remove", format_args!("remove `{}`", path.display()), error);
+    let meta = match std::fs::symlink_metadata(path) {
+        Ok(meta) => meta,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(fail(error)),
+    };
+    if !meta.is_dir() {
+        return std::fs::remove_file(path).map(|()| true).map_err(fail);
+    }
+    let whole: PathBuf = path.canonicalize().map_err(fail)?;
+    let refused = |why: String| Err(Fault::new("fs.refused", format!("`{}` is not removed: {why}", path.display())));
+    if whole == Path::new("/") {
+        return refused("it is the root of the running system".into());
+    }
+    if let Some(point) = crate::kit::disk::mounts_under(&whole).first() {
+        return refused(format!("a filesystem is mounted at {point}")).map_err(|f| f.hint("unmount it first"));
+    }
+    std::fs::remove_dir_all(&whole).map(|()| true).map_err(fail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trees_go_but_not_the_root_and_no_mount() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join("a/b/c");
+        mkdir(&deep).unwrap();
+        std::os::unix::fs::symlink("/", dir.path().join("a/root")).unwrap();
+        assert_eq!(list(&dir.path().join("a")).unwrap(), ["b", "root"]);
+        assert!(remove(&dir.path().join("a")).unwrap());
+        assert!(!remove(&dir.path().join("a")).unwrap());
+        for path in ["/", "/usr/..", "/proc", "//"] {
+            assert_eq!(remove(Path::new(path)).unwrap_err().kind, "fs.refused", "{path}");
+        }
+        assert!(exists(Path::new("/proc/self")));
+    }
+}

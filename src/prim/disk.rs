@@ -1,0 +1,430 @@
+//! `disk`: disks and image files, alike.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::disks::{DiskHandle, TableValue};
+use super::prelude::*;
+use crate::host::{Hold, format_size, size_of};
+use crate::kit::disk::{self, Attached, Criteria, Disk, Layout, OpenOptions, Part, Table};
+
+pub fn types(engine: &mut Engine) {
+    engine.register_type_with_name::<DiskHandle>("disk");
+    engine.register_type_with_name::<AttachedHandle>("attached disk");
+    for name in ["to_string", "to_debug"] {
+        engine.register_fn(name, |handle: &mut DiskHandle| {
+            format!("disk {} ({})", handle.object(), format_size(handle.disk().size()))
+        });
+        engine.register_fn(name, |handle: &mut AttachedHandle| {
+            format!("{} attached as {}", handle.disk.object(), handle.attached.path().display())
+        });
+    }
+}
+
+impl Planned for DiskHandle {}
+impl Planned for Arc<Attached> {}
+impl Planned for Layout {}
+
+/// Partitions as devices, until the last copy is gone.
+#[derive(Clone)]
+pub struct AttachedHandle {
+    attached: Arc<Attached>,
+    hold: Arc<Hold>,
+    /// Keeps the lock of the image.
+    disk: DiskHandle,
+}
+
+fn device(part: &Part) -> ImmutableString {
+    part.path.display().to_string().into()
+}
+
+fn criteria(opts: &Opts) -> Result<Criteria> {
+    let text = |name: &str| opts.text(name).map(Option::unwrap_or_default);
+    let flag = |name: &str| opts.raw(name).map(|_| opts.flag(name)).transpose();
+    Ok(Criteria {
+        path: text("path")?,
+        serial: text("serial")?,
+        wwn: text("wwn")?,
+        model: text("model")?,
+        transport: text("transport")?,
+        min: opts.size("min")?,
+        max: opts.size("max")?,
+        rotational: flag("rotational")?,
+        removable: flag("removable")?,
+        force: opts.flag("force")?,
+    })
+}
+
+fn open_disk(host: &Host, path: &str, options: OpenOptions) -> Result<DiskHandle> {
+    let open = || Disk::open(Path::new(path), options).map(DiskHandle::new);
+    // Reading is no effect.
+    if options.write { host.perform(Effect::new("disk.open", path, Weight::Open), open) } else { open() }
+}
+
+#[export_module]
+pub mod module {
+    /// The disks of this machine: `#{ path, size, sector_size, model, serial, wwn, transport, rotational, removable,
+    /// read_only, links, uses }` each; sizes in bytes, `uses` says in words who uses it. Virtual devices (loop, RAM,
+    /// device-mapper, arrays) are left out.
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::list().filter(|d| d.size < 0)    // => []
+    /// ```
+    pub fn list() -> Array {
+        disk::list().iter().map(to_dynamic).collect()
+    }
+
+    /// The path of the one disk that meets all criteria. An empty text is no criterion, so `#{ path: "" }` is "the
+    /// only disk there is". A path that names an image file is that file.
+    ///
+    /// # Options
+    /// - `path` (text, ""): the device, or a link to it in /dev/disk
+    /// - `serial` (text, ""): its serial number
+    /// - `wwn` (text, ""): its World Wide Name
+    /// - `model` (text, ""): part of its model name
+    /// - `transport` (text, ""): nvme, sata, usb, virtio, scsi or mmc
+    /// - `min` (size, none): at least this big, in bytes
+    /// - `max` (size, none): at most this big, in bytes
+    /// - `rotational` (flag, either): turning, or not
+    /// - `removable` (flag, either): removable, or not
+    /// - `force` (flag, false): take a disk in use as well
+    ///
+    /// # Errors
+    /// - `disk.pick`: none or several disks fit; each is listed with the reason why it fell out
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::create("node1.img", "64MiB");
+    /// disk::pick(#{ path: "node1.img" })           // => "node1.img"
+    /// disk::pick(#{ serial: "no such serial" })    // => throws disk.pick
+    /// ```
+    #[rhai_fn(name = "pick", return_raw)]
+    pub fn pick_by(ctx: NativeCallContext, options: Map) -> Raw<String> {
+        let opts = options_of(&ctx, "disk::pick", options)?;
+        Ok(disk::pick(&disk::list(), &criteria(&opts)?)?)
+    }
+
+    /// As above, without criteria: the only disk that is not in use.
+    #[rhai_fn(return_raw)]
+    pub fn pick(ctx: NativeCallContext) -> Raw<String> {
+        host_of(&ctx);
+        Ok(disk::pick(&disk::list(), &Criteria::default())?)
+    }
+
+    /// Makes an image file of a size in bytes, sparse and all zeros; gives its path.
+    ///
+    /// # Options
+    /// - `force` (flag, false): replace a file that is there
+    ///
+    /// # Errors
+    /// - `disk.exists`: there is such a file
+    /// - `disk.size`: not whole sectors of 512 bytes, or more than the filesystem there takes
+    /// - `disk.create`, `disk.busy`, `disk.locked`
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::create("node1.img", "64MiB")                     // => "node1.img"
+    /// disk::create("node1.img", "64MiB")                     // => throws disk.exists
+    /// disk::create("node1.img", "64MiB", #{ force: true })   // => "node1.img"
+    /// ```
+    #[rhai_fn(name = "create", return_raw)]
+    pub fn create_with(ctx: NativeCallContext, path: &str, size: Dynamic, options: Map) -> Raw<String> {
+        let opts = options_of(&ctx, "disk::create", options)?;
+        let force = opts.flag("force")?;
+        let bytes = size_of(&size)?.ok_or_else(|| Fault::new("disk.size", format!("`{size}` is no size of a disk")))?;
+        let weight = if force { Weight::Destroy } else { Weight::Change };
+        let host = host_of(&ctx);
+        host.perform(Effect::new("disk.create", path, weight), || disk::create(Path::new(path), bytes, force))?;
+        Ok(path.to_string())
+    }
+
+    /// As above, no options.
+    #[rhai_fn(return_raw)]
+    pub fn create(ctx: NativeCallContext, path: &str, size: Dynamic) -> Raw<String> {
+        create_with(ctx, path, size, Map::new())
+    }
+
+    /// Opens a disk or an image file, for reading unless told otherwise. It is closed when the last copy of the handle
+    /// is gone; until then nobody else opens it for writing.
+    ///
+    /// # Options
+    /// - `write` (flag, false): open for writing, and keep other writers out
+    /// - `force` (flag, false): let a disk in use be overwritten
+    /// - `sector_size` (size, 512): bytes in a sector of an image file, 512 or 4096; a device knows its own
+    ///
+    /// # Errors
+    /// - `disk.missing`: there is no such device or file
+    /// - `disk.kind`: it is neither a block device nor a file
+    /// - `disk.locked`: another run has it open for writing
+    /// - `disk.open`, `disk.size`
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::create("node1.img", "64MiB");
+    /// let d = disk::open("node1.img", #{ write: true });
+    /// d.size                           // => 67108864
+    /// disk::open("no-such.img")        // => throws disk.missing
+    /// ```
+    #[rhai_fn(name = "open", return_raw)]
+    pub fn open_with(ctx: NativeCallContext, path: &str, options: Map) -> Raw<DiskHandle> {
+        let opts = options_of(&ctx, "disk::open", options)?;
+        let sector_size = opts.size("sector_size")?.map(|size| u32::try_from(size).unwrap_or(u32::MAX));
+        let options = OpenOptions { write: opts.flag("write")?, force: opts.flag("force")?, sector_size };
+        Ok(open_disk(&host_of(&ctx), path, options)?)
+    }
+
+    /// As above, for reading.
+    #[rhai_fn(return_raw)]
+    pub fn open(ctx: NativeCallContext, path: &str) -> Raw<DiskHandle> {
+        Ok(open_disk(&host_of(&ctx), path, OpenOptions::default())?)
+    }
+
+    /// As it was opened.
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::create("node1.img", "64MiB");
+    /// disk::open("node1.img").path     // => "node1.img"
+    /// ```
+    #[rhai_fn(global, get = "path", pure)]
+    pub fn path(disk: &mut DiskHandle) -> String {
+        disk.object()
+    }
+
+    /// Bytes.
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::create("node1.img", "64MiB");
+    /// disk::open("node1.img").size     // => 67108864
+    /// ```
+    #[rhai_fn(global, get = "size", pure)]
+    pub fn size(disk: &mut DiskHandle) -> i64 {
+        i64::try_from(disk.disk().size()).unwrap_or(i64::MAX)
+    }
+
+    /// Bytes in a logical sector.
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::create("node1.img", "64MiB");
+    /// disk::open("node1.img").sector_size     // => 512
+    /// ```
+    #[rhai_fn(global, get = "sector_size", pure)]
+    pub fn sector_size(disk: &mut DiskHandle) -> i64 {
+        i64::from(disk.disk().geometry().sector_size)
+    }
+
+    /// The partition table on the disk. Where one copy of a GPT is damaged, the other is read, and `.warnings` says so.
+    ///
+    /// # Errors
+    /// - `table.none`: there is no table
+    /// - `table.damaged`: there is one, but it cannot be read
+    /// - `table.read`
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::create("node1.img", "64MiB");
+    /// disk::open("node1.img").table()     // => throws table.none
+    /// ```
+    #[rhai_fn(global, return_raw, pure)]
+    pub fn table(ctx: NativeCallContext, disk: &mut DiskHandle) -> Raw<TableValue> {
+        host_of(&ctx);
+        let layout = disk.disk().table()?.ok_or_else(|| {
+            Fault::new("table.none", format!("`{}` has no partition table", disk.object()))
+                .hint("`.write_table(table::plan(..))` writes one")
+        })?;
+        Ok(TableValue(Table::Layout(layout)))
+    }
+
+    /// Writes a partition table, fitted to this disk, reads it back and compares; the boot code stays. Gives the table
+    /// as it stands on the disk now.
+    ///
+    /// # Errors
+    /// - `disk.busy`: the disk is in use; says by whom and where
+    /// - `disk.readonly`, `disk.attached`
+    /// - `table.space`, `table.overlap`, ..: it does not fit; nothing was written
+    /// - `table.write`, `table.verify`: the disk did not take it
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::create("node1.img", "64MiB");
+    /// let d = disk::open("node1.img", #{ write: true });
+    /// d.write_table(table::plan("gpt", [#{ name: "root", size: "fill", kind: "linux" }]));
+    /// d.table().partitions[0].name     // => "root"
+    /// ```
+    #[rhai_fn(global, return_raw, pure)]
+    pub fn write_table(ctx: NativeCallContext, disk: &mut DiskHandle, table: TableValue) -> Raw<TableValue> {
+        let host = host_of(&ctx);
+        let effect = Effect::new("table.write", disk.object(), Weight::Destroy).guard(|| disk.disk().guard());
+        let layout = host.perform(effect, || disk.disk().write_table(&table.0))?;
+        Ok(TableValue(Table::Layout(layout)))
+    }
+
+    /// The 440 bytes of boot code at the start of the disk, as a blob.
+    ///
+    /// # Errors
+    /// - `table.read`
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::create("node1.img", "64MiB");
+    /// disk::open("node1.img").boot_code().len     // => 440
+    /// ```
+    #[rhai_fn(global, return_raw, pure)]
+    pub fn boot_code(ctx: NativeCallContext, disk: &mut DiskHandle) -> Raw<Blob> {
+        host_of(&ctx);
+        Ok(disk.disk().boot_code()?)
+    }
+
+    /// Writes boot code, up to 440 bytes; partition table and disk signature stay.
+    ///
+    /// # Errors
+    /// - `disk.bootcode`: more than 440 bytes
+    /// - `disk.readonly`, `disk.write`
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::create("node1.img", "64MiB");
+    /// let d = disk::open("node1.img", #{ write: true });
+    /// d.write_boot_code(blob(440, 0x90));
+    /// d.boot_code()[0]     // => 144
+    /// ```
+    #[rhai_fn(global, return_raw, pure)]
+    pub fn write_boot_code(ctx: NativeCallContext, disk: &mut DiskHandle, code: Blob) -> Raw<()> {
+        let host = host_of(&ctx);
+        let effect = Effect::new("disk.boot_code", disk.object(), Weight::Destroy).guard(|| disk.disk().guard_write());
+        Ok(host.perform(effect, || disk.disk().write_boot_code(&code))?)
+    }
+
+    /// Makes the partitions appear as devices: an image file through a loop device, a block device as itself. They go
+    /// away with the last copy of the handle, and at the end of the run however it ends.
+    ///
+    /// # Errors
+    /// - `disk.attach`, `disk.busy`, `table.damaged`
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::create("node1.img", "64MiB");
+    /// let d = disk::open("node1.img", #{ write: true });
+    /// d.write_table(table::plan("gpt", [#{ name: "root", kind: "linux" }]));
+    /// let parts = d.attach();
+    /// parts.named("root") == parts.part(1)     // => true
+    /// parts.detach();
+    /// ```
+    #[rhai_fn(global, return_raw, pure)]
+    pub fn attach(ctx: NativeCallContext, disk: &mut DiskHandle) -> Raw<AttachedHandle> {
+        let host = host_of(&ctx);
+        let effect = Effect::new("disk.attach", disk.object(), Weight::Open);
+        let attached = host.perform(effect, || disk.disk().attach())?;
+        let inner = attached.clone();
+        let hold = disk.held(|| host.hold("disk.detach", &disk.object(), move || inner.detach()));
+        Ok(AttachedHandle { attached, hold, disk: disk.clone() })
+    }
+
+    /// Clears both copies of the partition table, and the signatures of filesystems at the edges of the disk and of
+    /// its partitions. The rest of the data is not overwritten.
+    ///
+    /// # Errors
+    /// - `disk.busy`, `disk.readonly`, `disk.attached`, `disk.write`
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::create("node1.img", "64MiB");
+    /// let d = disk::open("node1.img", #{ write: true });
+    /// d.write_table(table::plan("mbr", [#{ kind: "linux" }]));
+    /// d.wipe();
+    /// d.table()     // => throws table.none
+    /// ```
+    #[rhai_fn(global, return_raw, pure)]
+    pub fn wipe(ctx: NativeCallContext, disk: &mut DiskHandle) -> Raw<()> {
+        let host = host_of(&ctx);
+        let effect = Effect::new("disk.wipe", disk.object(), Weight::Destroy).guard(|| disk.disk().guard());
+        Ok(host.perform(effect, || disk.disk().wipe())?)
+    }
+
+    /// The disk as a device: `/dev/loop0` for an image.
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::create("node1.img", "64MiB");
+    /// disk::open("node1.img").attach().path.starts_with("/dev/loop")     // => true
+    /// ```
+    #[rhai_fn(global, get = "path", pure)]
+    pub fn attached_path(attached: &mut AttachedHandle) -> String {
+        attached.attached.path().display().to_string()
+    }
+
+    /// Its partitions: `#{ number, name, path, size }` each, size in bytes.
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::create("node1.img", "64MiB");
+    /// disk::open("node1.img").attach().parts     // => []
+    /// ```
+    #[rhai_fn(global, get = "parts", pure)]
+    pub fn parts(attached: &mut AttachedHandle) -> Array {
+        attached.attached.parts().iter().map(to_dynamic).collect()
+    }
+
+    /// The device of a partition by its number.
+    ///
+    /// # Errors
+    /// - `disk.part`: there is none of this number
+    /// - `disk.detached`
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::create("node1.img", "64MiB");
+    /// let d = disk::open("node1.img", #{ write: true });
+    /// d.write_table(table::plan("mbr", [#{ kind: "linux" }]));
+    /// d.attach().part(1).ends_with("p1")     // => true
+    /// d.attach().part(2)                     // => throws disk.part
+    /// ```
+    #[rhai_fn(global, return_raw, pure)]
+    pub fn part(ctx: NativeCallContext, attached: &mut AttachedHandle, number: i64) -> Raw<ImmutableString> {
+        host_of(&ctx);
+        Ok(attached.attached.part(u32::try_from(number).unwrap_or(0)).map(device)?)
+    }
+
+    /// The device of a partition by its name in the table. An MBR holds no names: there it is the name in the plan
+    /// that was written through the same handle.
+    ///
+    /// # Errors
+    /// - `disk.part`: none, or more than one, has this name
+    /// - `disk.detached`
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::create("node1.img", "64MiB");
+    /// let d = disk::open("node1.img", #{ write: true });
+    /// d.write_table(table::plan("gpt", [#{ name: "root", kind: "linux" }]));
+    /// d.attach().named("root").ends_with("p1")     // => true
+    /// d.attach().named("rot")                      // => throws disk.part
+    /// ```
+    #[rhai_fn(global, return_raw, pure)]
+    pub fn named(ctx: NativeCallContext, attached: &mut AttachedHandle, name: &str) -> Raw<ImmutableString> {
+        host_of(&ctx);
+        Ok(attached.attached.named(name).map(device)?)
+    }
+
+    /// Takes the devices away now. A second call does nothing.
+    ///
+    /// # Errors
+    /// - `disk.busy`: a partition is mounted or otherwise in use; nothing was taken away
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::create("node1.img", "64MiB");
+    /// let parts = disk::open("node1.img", #{ write: true }).attach();
+    /// parts.detach();
+    /// parts.detach();
+    /// parts.part(1)     // => throws disk.detached
+    /// ```
+    #[rhai_fn(global, return_raw, pure)]
+    pub fn detach(ctx: NativeCallContext, attached: &mut AttachedHandle) -> Raw<()> {
+        host_of(&ctx);
+        Ok(attached.hold.release()?)
+    }
+}

@@ -1,0 +1,180 @@
+//! `node`: the machine kar runs on.
+
+use std::path::Path;
+
+use super::prelude::*;
+use crate::kit::namespace;
+use crate::kit::node::{self, Power};
+
+/// Only plain values pass here.
+pub fn types(_: &mut Engine) {}
+
+fn switch(host: &Host, what: Power, opts: &Opts) -> Result<()> {
+    let force = opts.flag("force")?;
+    let effect = Effect::new(what.verb(), "this machine", Weight::Destroy).guard(|| node::guard(what, force));
+    host.perform(effect, || {
+        // Nothing runs after this: what is mounted and attached is put away now.
+        for fault in host.release_all() {
+            host.log(Level::Warn, &fault.message);
+        }
+        node::power(what)
+    })
+}
+
+#[export_module]
+pub mod module {
+    /// What this machine is: `#{ hostname, arch, kernel, cpus, memory, firmware, vendor, product, serial, uuid,
+    /// interfaces: [#{ name, mac, carrier }], uptime, virtual }`. `memory` in bytes, `uptime` in seconds, `firmware` is
+    /// `"bios"` or `"uefi"`; texts are empty where the machine does not say.
+    ///
+    /// # Errors
+    /// - `node.facts`: /proc is not mounted
+    ///
+    /// # Example
+    /// ```rhai
+    /// let facts = node::facts();
+    /// facts.cpus >= 1                                  // => true
+    /// facts.firmware in ["bios", "uefi"]               // => true
+    /// facts.interfaces.all(|i| i.name != "lo")         // => true
+    /// type_of(facts.virtual)                           // => "bool"
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn facts(ctx: NativeCallContext) -> Raw<Map> {
+        host_of(&ctx);
+        Ok(to_dynamic(&node::facts()?).cast())
+    }
+
+    /// Does nothing for root. For anybody else the run ends with exit code 4 and one line that says what for.
+    ///
+    /// # Errors
+    /// - `host.permission`: the effective user is not root
+    ///
+    /// # Example
+    /// ```rhai
+    /// node::need_root("partitions are written")
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn need_root(ctx: NativeCallContext, why: &str) -> Raw<()> {
+        host_of(&ctx);
+        match namespace::is_root() {
+            true => Ok(()),
+            false => Err(Fault::new("host.permission", format!("this needs root: {why}")).into()),
+        }
+    }
+
+    /// The kernel's command line as a map: `root=LABEL=x` is `root: "LABEL=x"`, a word alone has the value `""`, of
+    /// repeated names the last counts. Words that begin with `kar.` stand in a map of their own, `kar`, without it.
+    ///
+    /// # Errors
+    /// - `node.cmdline`: /proc is not mounted
+    ///
+    /// # Example
+    /// ```rhai
+    /// let line = node::cmdline();
+    /// type_of(line.kar)                   // => "map"
+    /// "no.such.word" in line              // => false
+    /// line.kar.get("server") ?? "nobody"  // => "nobody"
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn cmdline(ctx: NativeCallContext) -> Raw<Map> {
+        host_of(&ctx);
+        let line = node::cmdline()?;
+        let mut map: Map = line.words.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        map.insert("kar".into(), to_dynamic(&line.kar));
+        Ok(map)
+    }
+
+    /// Loads kernel modules with all they need: a list of names, or one name. Those that are there already are no error.
+    ///
+    /// # Errors
+    /// - `node.modprobe`: a name that is none, or a module that cannot be loaded
+    /// - `proc.missing`: this machine has no modprobe
+    ///
+    /// # Example
+    /// ```rhai
+    /// node::modprobe(["kernel"])
+    /// node::modprobe("../odd name")       // => throws node.modprobe
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn modprobe(ctx: NativeCallContext, names: Dynamic) -> Raw<()> {
+        let wrong = || Fault::new("node.argument", "`node::modprobe` takes a list of names");
+        let names = if names.is_string() { vec![names] } else { names.into_array().map_err(|_| wrong())? };
+        let names: Vec<String> =
+            names.into_iter().map(|name| name.into_string().map_err(|_| wrong())).collect::<Result<_>>()?;
+        let host = host_of(&ctx);
+        let effect = Effect::new("node.modprobe", names.join(" "), Weight::Change);
+        Ok(host.perform(effect, || node::modprobe(&names, host.cancel()))?)
+    }
+
+    /// Opens the tray of an optical drive, so that the next boot does not start from its disc again.
+    ///
+    /// # Errors
+    /// - `node.eject`: no such drive, a disc that is in use, or no tray
+    ///
+    /// # Example
+    /// ```rhai
+    /// node::eject("/dev/no-such-drive")   // => throws node.eject
+    /// ```
+    #[rhai_fn(name = "eject", return_raw)]
+    pub fn eject_drive(ctx: NativeCallContext, drive: &str) -> Raw<()> {
+        let effect = Effect::new("node.eject", drive, Weight::Change);
+        Ok(host_of(&ctx).perform(effect, || node::eject(Path::new(drive)))?)
+    }
+
+    /// As above, the first drive: `/dev/sr0`.
+    #[rhai_fn(return_raw)]
+    pub fn eject(ctx: NativeCallContext) -> Raw<()> {
+        eject_drive(ctx, "/dev/sr0")
+    }
+
+    /// Writes out all data, unmounts and detaches what this run holds, and starts the machine again. Only where kar is
+    /// the first process, as on a node in its installation.
+    ///
+    /// # Options
+    /// - `force` (flag, false): also where another init runs; that one is not asked, nor are its services stopped
+    ///
+    /// # Errors
+    /// - `node.refused`: kar is not the first process
+    /// - `node.power`: not permitted
+    ///
+    /// # Example
+    /// ```rhai
+    /// node::reboot()                      // => throws node.refused
+    /// ```
+    #[rhai_fn(name = "reboot", return_raw)]
+    pub fn reboot_with(ctx: NativeCallContext, options: Map) -> Raw<()> {
+        let opts = options_of(&ctx, "node::reboot", options)?;
+        Ok(switch(&host_of(&ctx), Power::Reboot, &opts)?)
+    }
+
+    /// As above, without options.
+    #[rhai_fn(return_raw)]
+    pub fn reboot(ctx: NativeCallContext) -> Raw<()> {
+        reboot_with(ctx, Map::new())
+    }
+
+    /// As `node::reboot`, but switches the machine off.
+    ///
+    /// # Options
+    /// - `force` (flag, false): also where another init runs; that one is not asked, nor are its services stopped
+    ///
+    /// # Errors
+    /// - `node.refused`: kar is not the first process
+    /// - `node.power`: not permitted
+    ///
+    /// # Example
+    /// ```rhai
+    /// node::poweroff()                    // => throws node.refused
+    /// ```
+    #[rhai_fn(name = "poweroff", return_raw)]
+    pub fn poweroff_with(ctx: NativeCallContext, options: Map) -> Raw<()> {
+        let opts = options_of(&ctx, "node::poweroff", options)?;
+        Ok(switch(&host_of(&ctx), Power::Off, &opts)?)
+    }
+
+    /// As above, without options.
+    #[rhai_fn(return_raw)]
+    pub fn poweroff(ctx: NativeCallContext) -> Raw<()> {
+        poweroff_with(ctx, Map::new())
+    }
+}

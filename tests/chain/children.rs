@@ -1,0 +1,138 @@
+//! Processes that are killed: a node, and the server.
+
+use std::process::{Child, Command, Stdio};
+
+use kar::host::Cancel;
+use kar::kit::chain::{ReceiveOptions, Target, receive};
+
+use crate::parts::{Door, Kept, Net, PATIENCE, Pattern, ends, eventually};
+
+const LENGTH: u64 = 12_000_001;
+pub const ROLE: &str = "KAR_TEST_CHAIN_ROLE";
+
+/// This test binary again, as a node or server of its own; killed at the end of the test at the latest.
+struct Process(Child);
+
+impl Process {
+    fn start(role: &str, words: &[String]) -> Process {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--ignored", "--exact", "children::process"]);
+        command.env(ROLE, format!("{role} {}", words.join(" ")));
+        Process(command.stdout(Stdio::null()).spawn().unwrap())
+    }
+
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The body of the child processes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "started by the other tests of this file"]
+async fn process() {
+    let Ok(role) = std::env::var(ROLE) else { return };
+    let words: Vec<&str> = role.split(' ').collect();
+    match words[..] {
+        ["node", server, address] => {
+            let options = ReceiveOptions {
+                name: Some("victim".into()),
+                address: Some(address.parse().unwrap()),
+                timeout: PATIENCE,
+                ..ReceiveOptions::new(Target::Server(server.into(), None))
+            };
+            let _ = receive(Kept::default().sink(), options, Cancel::new()).await;
+        }
+        ["named", session] => {
+            let kept = Kept::default();
+            let options = ReceiveOptions { timeout: PATIENCE, ..ReceiveOptions::new(Target::Session(session.into())) };
+            let outcome = receive(kept.sink(), options, Cancel::new()).await;
+            assert_eq!(outcome.is_ok(), kept.whole(LENGTH));
+            outcome.unwrap();
+        }
+        ["server", bind, nodes] => {
+            let options = kar::kit::chain::OfferOptions {
+                nodes: Some(nodes.parse().unwrap()),
+                bind: kar::kit::chain::parse_bind(bind).unwrap(),
+                ..kar::kit::chain::OfferOptions::new("killed")
+            };
+            let source = Pattern::held(LENGTH, 4_000_000, &Door::default());
+            let _ = kar::kit::chain::Offer::open(source, options).await.unwrap().wait().await;
+        }
+        _ => panic!("no role"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_node_is_named_at_once_and_nobody_takes_half_for_whole() {
+    let net = Net(60);
+    for (victim, whole) in [(1u8, vec![]), (2, vec![1u8]), (3, vec![1, 2])] {
+        let door = Door::default();
+        let offer = net.offer(Pattern::held(LENGTH, 4_000_000, &door), 3).await;
+        let mut process = Process::start("node", &[offer.address().to_string(), net.address(victim).to_string()]);
+        let others: Vec<u8> = (1..=3).filter(|host| *host != victim).collect();
+        let kept = [Kept::default(), Kept::default()];
+        let tasks: Vec<_> = others.iter().zip(&kept).map(|(host, kept)| net.node(&offer, *host, kept.sink())).collect();
+        eventually("bytes arrive", || offer.progress().nodes.iter().filter(|n| n.bytes > 0).count() == 3).await;
+        process.kill();
+        let failed = || offer.progress().nodes[usize::from(victim) - 1].failure.clone();
+        eventually("it is noticed while the stream stands", || failed().is_some()).await;
+        assert_eq!(failed().unwrap().kind, "chain.lost");
+        door.open();
+        let fault = ends(offer.wait()).await.unwrap_err();
+        assert_eq!(fault.kind, "chain.lossy");
+        let named = format!("nodes have no complete copy: victim ({}) vanished: connection ", net.address(victim));
+        assert!(fault.message.contains(&named), "{}", fault.message);
+        let report = fault.report.unwrap();
+        assert_eq!(report["complete"], whole.len());
+        for ((task, host), kept) in tasks.into_iter().zip(&others).zip(&kept) {
+            let outcome = ends(task).await.unwrap();
+            if whole.contains(host) {
+                outcome.unwrap();
+                assert!(kept.whole(LENGTH));
+            } else {
+                let fault = outcome.unwrap_err();
+                assert_eq!(fault.kind, "chain.behind");
+                assert!(fault.message.contains("victim ("), "{}", fault.message);
+                assert!(kept.aborted());
+            }
+        }
+        net.clean().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_server_is_named_by_every_node() {
+    let net = Net(61);
+    let free = std::net::TcpListener::bind((net.address(254), 0)).unwrap().local_addr().unwrap();
+    let mut process = Process::start("server", &[free.to_string(), "2".into()]);
+    let kept = [Kept::default(), Kept::default()];
+    let tasks: Vec<_> = [1, 2]
+        .into_iter()
+        .zip(&kept)
+        .map(|(host, kept)| {
+            let options = ReceiveOptions {
+                address: Some(net.address(host)),
+                timeout: PATIENCE,
+                ..ReceiveOptions::new(Target::Server(free.to_string(), Some("killed".into())))
+            };
+            tokio::spawn(receive(kept.sink(), options, Cancel::new()))
+        })
+        .collect();
+    eventually("bytes arrive", || kept.iter().all(|kept| !kept.data.lock().unwrap().is_empty())).await;
+    process.kill();
+    for (task, kept) in tasks.into_iter().zip(&kept) {
+        let fault = ends(task).await.unwrap().unwrap_err();
+        assert_eq!(fault.kind, "chain.server");
+        assert!(fault.message.contains(&format!("the server {free} vanished: connection ")), "{}", fault.message);
+        assert!(kept.aborted());
+    }
+    net.clean().await;
+}

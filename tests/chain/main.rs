@@ -1,0 +1,13 @@
+//! The chain with real sockets: exact bytes, failures that are failures, strangers without effect.
+//!
+//! Nodes are tasks of this process with loopback addresses of their own, or child processes where one is killed.
+
+mod children;
+mod exact;
+mod failure;
+mod gather;
+#[path = "../harness/mod.rs"]
+mod harness;
+mod net;
+mod parts;
+mod strangers;

@@ -1,0 +1,53 @@
+//! On a real network of namespaces: found by broadcast, fed over the wire, one node lost on the way.
+
+use std::process::{Child, Command, Stdio};
+
+use crate::harness::netns;
+use crate::parts::{Door, PATIENCE, Pattern, eventually};
+
+use kar::kit::chain::{Offer, OfferOptions};
+
+const LENGTH: u64 = 12_000_001;
+
+/// This test binary inside a node of the net.
+fn child(net: &netns::Net, node: usize, role: &str) -> Child {
+    let mut command: Command = net.command(node, std::env::current_exe().unwrap().to_str().unwrap());
+    command.args(["--ignored", "--exact", "children::process"]);
+    command.env(crate::children::ROLE, role).stdout(Stdio::null());
+    command.spawn().unwrap()
+}
+
+#[test]
+fn machines_find_each_other_by_broadcast() {
+    let net = netns::Net::new("chain", 4);
+    let session = "wire";
+    // The server's sockets are made in its namespace and stay there.
+    let door = Door::default();
+    let (runtime, offer) = net.inside(1, || {
+        // Threads of the runtime are started here, so that the links they make are in the namespace too.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let source = Pattern::held(LENGTH, 4_000_000, &door);
+        let options = OfferOptions { nodes: Some(3), ..OfferOptions::new(session) };
+        let offer = runtime.block_on(Offer::open(source, options)).unwrap();
+        (runtime, offer)
+    });
+    let mut nodes: Vec<Child> = (2..=4).map(|node| child(&net, node, &format!("named {session}"))).collect();
+    runtime.block_on(eventually("bytes arrive", || {
+        offer.progress().nodes.iter().filter(|node| node.bytes > 0).count() == 3
+    }));
+    let addresses: Vec<String> = offer.progress().nodes.into_iter().map(|node| node.address).collect();
+    assert_eq!(addresses, (2..=4).map(|node| net.address(node)).collect::<Vec<_>>());
+    // The last one's cable is pulled: nothing closes its connections.
+    net.run(4, "ip", &["link", "set", "eth0", "down"]);
+    runtime.block_on(eventually("it is missed", || offer.progress().nodes[2].failure.is_some()));
+    door.open();
+    let fault = runtime.block_on(offer.wait()).unwrap_err();
+    let words = format!("1 of 3 nodes have no complete copy: {} vanished: silent for 10.0s", net.address(4));
+    assert!(fault.message.starts_with(&words), "{}", fault.message);
+    for node in &mut nodes[..2] {
+        assert!(node.wait().unwrap().success(), "its copy is whole");
+    }
+    assert!(!nodes[2].wait().unwrap().success(), "the server is gone for it");
+    drop(offer);
+    runtime.shutdown_timeout(PATIENCE);
+}

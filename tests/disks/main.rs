@@ -1,0 +1,9 @@
+//! Disks, tables and filesystems against the real tools: sfdisk, sgdisk, blkid, e2fsck, on image files and loop
+//! devices. Needs root and the Debian packages fdisk, gdisk, dosfstools, xfsprogs, btrfs-progs, ntfs-3g, dmsetup.
+
+mod attach;
+mod filesystems;
+mod guard;
+mod support;
+mod tables;
+mod values;

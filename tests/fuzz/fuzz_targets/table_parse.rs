@@ -1,0 +1,15 @@
+//! Texts that might be tables: `disk::Table::parse`; what fits a disk has to keep the rules and print and read back.
+#![no_main]
+
+use kar::kit::disk::{Geometry, Table};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(table) = Table::parse(text) else { return };
+    let _ = table.sfdisk();
+    if let Ok(layout) = table.fit(Geometry { sectors: 1 << 21, sector_size: 512 }) {
+        layout.check().expect("what fits keeps the rules");
+        let again = Table::parse(&layout.sfdisk()).and_then(|table| table.fit(layout.geometry)).expect("it reads back");
+        assert_eq!(again.partitions.len(), layout.partitions.len());
+    }
+});

@@ -1,0 +1,1 @@
+//! What goes wrong half-way: the run fails, names node and cause, and leaves nothing open.
