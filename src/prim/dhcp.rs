@@ -280,18 +280,36 @@ pub mod module {
     }
 
     /// The port it listens on.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let server = dhcp::serve(#{ interface: "lo", port: 0, subnet: "10.9.0.0/24" });
+    /// server.port > 0                           // => true
+    /// ```
     #[rhai_fn(global, get = "port", pure)]
     pub fn port(server: &mut DhcpServer) -> i64 {
         server.server.port.into()
     }
 
     /// Its own address, as clients see it.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let server = dhcp::serve(#{ interface: "lo", port: 0, subnet: "10.9.0.0/24" });
+    /// server.address                            // => "127.0.0.1"
+    /// ```
     #[rhai_fn(global, get = "address", pure)]
     pub fn address(server: &mut DhcpServer) -> String {
         server.server.address.to_string()
     }
 
     /// What is given out now: a list of `#{ ip, mac, hostname, expires }`, expires in seconds since 1970.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let server = dhcp::serve(#{ interface: "lo", port: 0, subnet: "10.9.0.0/24" });
+    /// server.leases                             // => []
+    /// ```
     #[rhai_fn(global, get = "leases", pure)]
     pub fn leases(server: &mut DhcpServer) -> Array {
         server.server.leases().iter().map(shown_lease).collect()

@@ -99,7 +99,7 @@ pub mod module {
     /// ```rhai
     /// let steps = step::open("steps", #{ form: "kaboot" });
     /// steps.set("10.0.0.7", "ready");
-    /// fs::read("steps/10.0.0.7")                // => "set \"ready\" $step\n"
+    /// steps.get("10.0.0.7")                     // => "ready"
     /// steps.set("10.0.0.7", "two words")        // => throws step.word
     /// ```
     #[rhai_fn(global, return_raw)]
@@ -173,7 +173,12 @@ pub mod module {
         Ok(store.0.wait(&host, &hosts_of(hosts)?, word, opts.time("timeout")?)?)
     }
 
-    /// The folder.
+    /// The folder, as a whole path.
+    ///
+    /// # Example
+    /// ```rhai
+    /// step::open("steps").dir.ends_with("/steps")    // => true
+    /// ```
     #[rhai_fn(global, get = "dir", pure)]
     pub fn dir(store: &mut Store) -> ImmutableString {
         store.0.dir().to_string_lossy().into_owned().into()

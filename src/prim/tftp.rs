@@ -157,12 +157,24 @@ pub mod module {
     }
 
     /// The port it listens on.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let server = tftp::serve(#{ bind: "127.0.0.1:0", root: "." });
+    /// server.port > 0                           // => true
+    /// ```
     #[rhai_fn(global, get = "port", pure)]
     pub fn port(server: &mut TftpServer) -> i64 {
         server.server.address.port().into()
     }
 
     /// Address and port, as `tftp::get` takes them.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let server = tftp::serve(#{ bind: "127.0.0.1:0", root: "." });
+    /// server.address == `127.0.0.1:${server.port}`   // => true
+    /// ```
     #[rhai_fn(global, get = "address", pure)]
     pub fn address(server: &mut TftpServer) -> String {
         server.server.address.to_string()

@@ -117,10 +117,10 @@ async fn serve(socket: UdpSocket, files: Files, block: u16) {
         let builder = TftpServerBuilder::with_handler(files.clone())
             .std_socket(socket)
             .map(|builder| builder.block_size_limit(block).window_size_limit(WINDOW));
-        if let Ok(builder) = builder {
-            if let Ok(server) = builder.timeout(TIMEOUT).max_send_retries(RETRIES).build().await {
-                let _ = server.serve().await;
-            }
+        if let Ok(builder) = builder
+            && let Ok(server) = builder.timeout(TIMEOUT).max_send_retries(RETRIES).build().await
+        {
+            let _ = server.serve().await;
         }
         async_io::Timer::after(Duration::from_millis(50)).await;
     }
