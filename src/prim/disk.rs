@@ -1,10 +1,10 @@
 //! `disk`: disks and image files, alike.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::Arc;
 
+use super::disks::{DiskHandle, TableValue};
 use super::prelude::*;
-use super::table::TableValue;
 use crate::host::{Hold, format_size, size_of};
 use crate::kit::disk::{self, Attached, Criteria, Disk, Layout, OpenOptions, Part, Table};
 
@@ -13,31 +13,11 @@ pub fn types(engine: &mut Engine) {
     engine.register_type_with_name::<AttachedHandle>("attached disk");
     for name in ["to_string", "to_debug"] {
         engine.register_fn(name, |handle: &mut DiskHandle| {
-            format!("disk {} ({})", handle.0.disk.path().display(), format_size(handle.0.disk.size()))
+            format!("disk {} ({})", handle.object(), format_size(handle.disk().size()))
         });
         engine.register_fn(name, |handle: &mut AttachedHandle| {
-            format!("{} attached as {}", handle.disk.0.disk.path().display(), handle.attached.path().display())
+            format!("{} attached as {}", handle.disk.object(), handle.attached.path().display())
         });
-    }
-}
-
-/// An open disk; copies are the same one.
-#[derive(Clone)]
-pub struct DiskHandle(Arc<Open>);
-
-struct Open {
-    disk: Disk,
-    /// What detaches it, while it is attached: two attach() calls share one attachment.
-    hold: Mutex<Weak<Hold>>,
-}
-
-impl DiskHandle {
-    pub(super) fn disk(&self) -> &Disk {
-        &self.0.disk
-    }
-
-    fn object(&self) -> String {
-        self.0.disk.path().display().to_string()
     }
 }
 
@@ -76,10 +56,7 @@ fn criteria(opts: &Opts) -> Result<Criteria> {
 }
 
 fn open_disk(host: &Host, path: &str, options: OpenOptions) -> Result<DiskHandle> {
-    let open = || {
-        let disk = Disk::open(Path::new(path), options)?;
-        Ok(DiskHandle(Arc::new(Open { disk, hold: Mutex::default() })))
-    };
+    let open = || Disk::open(Path::new(path), options).map(DiskHandle::new);
     // Reading is no effect.
     if options.write { host.perform(Effect::new("disk.open", path, Weight::Open), open) } else { open() }
 }
@@ -341,16 +318,8 @@ pub mod module {
         let host = host_of(&ctx);
         let effect = Effect::new("disk.attach", disk.object(), Weight::Open);
         let attached = host.perform(effect, || disk.disk().attach())?;
-        let mut current = disk.0.hold.lock().expect("no holder of this lock panics");
-        let hold = match current.upgrade() {
-            Some(hold) => hold,
-            None => {
-                let inner = attached.clone();
-                let hold = Arc::new(host.hold("disk.detach", &disk.object(), move || inner.detach()));
-                *current = Arc::downgrade(&hold);
-                hold
-            }
-        };
+        let inner = attached.clone();
+        let hold = disk.held(|| host.hold("disk.detach", &disk.object(), move || inner.detach()));
         Ok(AttachedHandle { attached, hold, disk: disk.clone() })
     }
 

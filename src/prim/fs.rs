@@ -29,7 +29,15 @@ impl MountHandle {
 }
 
 impl Planned for Mounted {}
-impl Planned for bool {}
+
+/// Whether there was something to remove.
+struct Removed(bool);
+
+impl Planned for Removed {
+    fn planned(_: &Effect<'_>) -> Result<Self> {
+        Ok(Removed(true))
+    }
+}
 
 fn names(opts: &Opts) -> Result<Mkfs> {
     Ok(Mkfs { label: opts.text("label")?, uuid: opts.text("uuid")? })
@@ -398,7 +406,9 @@ pub mod module {
     #[rhai_fn(return_raw)]
     pub fn remove(ctx: NativeCallContext, path: &str) -> Raw<bool> {
         let host = host_of(&ctx);
-        Ok(host.perform(Effect::new("fs.remove", path, Weight::Destroy), || fs::remove(Path::new(path)))?)
+        let effect = Effect::new("fs.remove", path, Weight::Destroy);
+        let removed = host.perform(effect, || fs::remove(Path::new(path)).map(Removed))?;
+        Ok(removed.0)
     }
 
     /// True when something is there, a link that leads nowhere included.

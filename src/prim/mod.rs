@@ -8,6 +8,7 @@ pub mod ground;
 pub mod prelude;
 
 mod callback;
+mod disks;
 mod ends;
 mod words;
 

@@ -1,6 +1,6 @@
 //! `table`: partition tables, planned, read from text, fitted to disks.
 
-use super::disk::DiskHandle;
+use super::disks::{DiskHandle, TableValue};
 use super::prelude::*;
 use crate::host::size_of;
 use crate::kit::disk::{Kind, Label, Layout, Measure, Plan, Size, Table, Wish};
@@ -8,25 +8,19 @@ use crate::kit::disk::{Kind, Label, Layout, Measure, Plan, Size, Table, Wish};
 pub fn types(engine: &mut Engine) {
     engine.register_type_with_name::<TableValue>("table");
     for name in ["to_string", "to_debug"] {
-        engine.register_fn(name, |table: &mut TableValue| table.describe());
+        engine.register_fn(name, |table: &mut TableValue| describe(&table.0));
     }
 }
 
-/// A table; copies are values of their own.
-#[derive(Clone)]
-pub struct TableValue(pub(super) Table);
-
-impl TableValue {
-    fn describe(&self) -> String {
-        let parts: Vec<String> = rows(&self.0)
-            .iter()
-            .map(|row| {
-                let name = if row.name.is_empty() { String::new() } else { format!(" {}", row.name) };
-                format!("{}{name} {} {}", row.number, row.kind, row.size.print())
-            })
-            .collect();
-        format!("{} table: {}", self.0.label().name(), if parts.is_empty() { "empty".into() } else { parts.join(", ") })
-    }
+fn describe(table: &Table) -> String {
+    let parts: Vec<String> = rows(table)
+        .iter()
+        .map(|row| {
+            let name = if row.name.is_empty() { String::new() } else { format!(" {}", row.name) };
+            format!("{}{name} {} {}", row.number, row.kind, row.size.print())
+        })
+        .collect();
+    format!("{} table: {}", table.label().name(), if parts.is_empty() { "empty".into() } else { parts.join(", ") })
 }
 
 /// A partition as scripts see it.

@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use super::prelude::*;
-use super::tree::options_for;
 use crate::host::Worker;
 use crate::kit::archive::{Entry, TarSink, TarSource, list_source};
-use crate::kit::tree::show;
+use crate::kit::tree::{Options, show};
 
 /// Sources and sinks are everybody's.
 pub fn types(_: &mut Engine) {}
@@ -19,7 +18,7 @@ fn source(ctx: &NativeCallContext, dir: &str, options: Map) -> Result<SourceValu
     let host = host_of(ctx);
     // The stream is read on another thread; what it warns of belongs to this node.
     let worker = Worker::current();
-    let source = TarSource::new(Path::new(dir), &options_for(&opts, true)?)?
+    let source = TarSource::new(Path::new(dir), &Options::read(&opts)?)?
         .on_warning(move |text| worker.clone().run(|| host.log(Level::Warn, text)));
     Ok(SourceValue::new(Box::new(source)))
 }
@@ -77,8 +76,10 @@ pub mod module {
     ///
     /// # Example
     /// ```rhai
-    /// let archive = tar::from(".", #{ exclude: ["tmp/*", "*.o"] });
-    /// type_of(archive)             // => "source"
+    /// fs::mkdir("root/tmp");
+    /// fs::write("root/tmp/scratch", "");
+    /// let archive = tar::from("root", #{ exclude: ["tmp/*", "*.o"] });
+    /// tar::list(archive).map(|entry| entry.path)      // => ["./", "./tmp/"]
     /// tar::from("missing")         // => throws tree.open
     /// ```
     #[rhai_fn(name = "from", return_raw)]
@@ -107,8 +108,11 @@ pub mod module {
     ///
     /// # Example
     /// ```rhai
-    /// let target = tar::into("root", #{ create: true });
-    /// type_of(target)              // => "sink"
+    /// fs::mkdir("root");
+    /// fs::write("root/motd", "hello");
+    /// stream::copy(tar::from("root"), tar::into("copy", #{ create: true }));
+    /// fs::read("copy/motd")        // => "hello"
+    /// tree::compare("root", "copy").same      // => true
     /// tar::into("missing")         // => throws tar.open
     /// ```
     #[rhai_fn(name = "into", return_raw)]
@@ -132,8 +136,11 @@ pub mod module {
     ///
     /// # Example
     /// ```rhai
-    /// tar::list(tar::from("."))[0].path          // => "./"
-    /// tar::list(tar::from("."))[0].kind          // => "directory"
+    /// fs::mkdir("root");
+    /// fs::write("root/motd", "hello");
+    /// let entries = tar::list(tar::from("root"));
+    /// entries.map(|entry| entry.path)            // => ["./", "./motd"]
+    /// entries[1].size                            // => 5
     /// ```
     #[rhai_fn(return_raw)]
     pub fn list(ctx: NativeCallContext, source: SourceValue) -> Raw<Array> {

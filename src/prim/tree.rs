@@ -14,16 +14,6 @@ pub fn types(engine: &mut Engine) {
 #[derive(Clone)]
 pub struct Tree(Arc<Manifest>);
 
-/// `exclude` and `one_file_system` mean the same to everything that walks a tree.
-pub(super) fn options_for(opts: &Opts, times: bool) -> Result<Options> {
-    Ok(Options { exclude: opts.texts("exclude")?, one_file_system: opts.flag("one_file_system")?, times })
-}
-
-fn with_times(opts: &Opts) -> Result<Options> {
-    let times = opts.raw("times").is_none() || opts.flag("times")?;
-    options_for(opts, times)
-}
-
 fn walk(host: &Host, dir: &str, options: &Options) -> Result<Arc<Manifest>> {
     let manifest = tree::digest(Path::new(dir), options, host.cancel())?;
     manifest.warnings.iter().for_each(|warning| host.log(Level::Trace, &format!("{dir}: {warning}")));
@@ -32,7 +22,7 @@ fn walk(host: &Host, dir: &str, options: &Options) -> Result<Arc<Manifest>> {
 
 fn digest_of(ctx: &NativeCallContext, dir: &str, options: Map) -> Result<Tree> {
     let opts = options_of(ctx, "tree::digest", options)?;
-    Ok(Tree(walk(&host_of(ctx), dir, &with_times(&opts)?)?))
+    Ok(Tree(walk(&host_of(ctx), dir, &Options::read(&opts)?)?))
 }
 
 /// A tree read before, without what is left out now; or a directory, read now.
@@ -53,7 +43,7 @@ fn side(host: &Host, value: &Dynamic, options: &Options) -> Result<Arc<Manifest>
 fn compare_both(ctx: &NativeCallContext, here: &Dynamic, there: &Dynamic, options: Map) -> Result<Map> {
     let opts = options_of(ctx, "tree::compare", options)?;
     let host = host_of(ctx);
-    let options = with_times(&opts)?;
+    let options = Options::read(&opts)?;
     let mut sides = [side(&host, here, &options)?, side(&host, there, &options)?];
     if !options.times {
         for side in &mut sides {
@@ -95,9 +85,11 @@ pub mod module {
     ///
     /// # Example
     /// ```rhai
-    /// let t = tree::digest(".");
-    /// t.files                      // => 0
-    /// t.entries                    // => 1
+    /// fs::mkdir("root");
+    /// fs::write("root/motd", "hello");
+    /// let t = tree::digest("root");
+    /// t.files                      // => 1
+    /// t.bytes                      // => 5
     /// t.digest.len                 // => 64
     /// tree::digest("missing")      // => throws tree.open
     /// ```
@@ -129,9 +121,12 @@ pub mod module {
     ///
     /// # Example
     /// ```rhai
-    /// let before = tree::digest(".");
-    /// tree::compare(before, ".", #{ exclude: ["lost+found"] }).same      // => true
-    /// tree::compare(".", ".", #{ times: false }).differences             // => []
+    /// fs::mkdir("root");
+    /// fs::write("root/motd", "hello");
+    /// let before = tree::digest("root");
+    /// tree::compare(before, "root", #{ exclude: ["lost+found"] }).same   // => true
+    /// fs::remove("root/motd");
+    /// tree::compare(before, "root", #{ times: false }).differences       // => ["motd: file here, missing there"]
     /// ```
     #[rhai_fn(name = "compare", return_raw)]
     pub fn compare_with(ctx: NativeCallContext, here: Dynamic, there: Dynamic, options: Map) -> Raw<Map> {
@@ -159,7 +154,8 @@ pub mod module {
     ///
     /// # Example
     /// ```rhai
-    /// tree::digest(".").files      // => 0
+    /// fs::mkdir("root");
+    /// tree::digest("root").files  // => 0
     /// ```
     #[rhai_fn(global, get = "files", pure)]
     pub fn files(tree: &mut Tree) -> i64 {
@@ -170,7 +166,8 @@ pub mod module {
     ///
     /// # Example
     /// ```rhai
-    /// tree::digest(".").dirs       // => 1
+    /// fs::mkdir("root");
+    /// tree::digest("root").dirs  // => 1
     /// ```
     #[rhai_fn(global, get = "dirs", pure)]
     pub fn dirs(tree: &mut Tree) -> i64 {
@@ -181,7 +178,8 @@ pub mod module {
     ///
     /// # Example
     /// ```rhai
-    /// tree::digest(".").links      // => 0
+    /// fs::mkdir("root");
+    /// tree::digest("root").links  // => 0
     /// ```
     #[rhai_fn(global, get = "links", pure)]
     pub fn links(tree: &mut Tree) -> i64 {
@@ -192,7 +190,8 @@ pub mod module {
     ///
     /// # Example
     /// ```rhai
-    /// tree::digest(".").bytes      // => 0
+    /// fs::mkdir("root");
+    /// tree::digest("root").bytes  // => 0
     /// ```
     #[rhai_fn(global, get = "bytes", pure)]
     pub fn bytes(tree: &mut Tree) -> i64 {
@@ -203,7 +202,8 @@ pub mod module {
     ///
     /// # Example
     /// ```rhai
-    /// tree::digest(".").entries    // => 1
+    /// fs::mkdir("root");
+    /// tree::digest("root").entries  // => 1
     /// ```
     #[rhai_fn(global, get = "entries", pure)]
     pub fn entries(tree: &mut Tree) -> i64 {

@@ -110,7 +110,7 @@ fn journal_tells_all(path: &Path) {
         let at = |verb: &str| {
             verbs.iter().position(|v| *v == verb).unwrap_or_else(|| panic!("{node} has no {verb}: {verbs:?}"))
         };
-        assert!(at("disk.write_table") < at("fs.mkfs") && at("fs.mkfs") < at("chain.receive"), "{verbs:?}");
+        assert!(at("table.write") < at("fs.mkfs") && at("fs.mkfs") < at("chain.receive"), "{verbs:?}");
         assert_eq!(verbs.iter().filter(|verb| **verb == "step.set").count(), 2, "{verbs:?}");
     }
 }

@@ -189,8 +189,8 @@ pub fn mount_points(device: &Path) -> Vec<String> {
 /// Source and kind of the topmost mount on exactly this folder.
 pub fn mounted_at(dir: &Path) -> Option<(String, String)> {
     let whole = dir.canonicalize().ok()?;
-    let on_it = mounts().into_iter().filter(|mount| Path::new(&mount.point) == whole);
-    on_it.last().map(|mount| (mount.source, mount.kind))
+    let on_it = mounts().into_iter().rfind(|mount| Path::new(&mount.point) == whole);
+    on_it.map(|mount| (mount.source, mount.kind))
 }
 
 /// The points of mounts on a folder or anywhere under it.

@@ -14,7 +14,7 @@ use crate::host::{Fault, Result, format_size};
 /// `disk.exists`, `disk.size` (not whole sectors, or more than the filesystem there takes), `disk.busy`,
 /// `disk.locked`, `disk.create`.
 pub fn create(path: &Path, size: u64, force: bool) -> Result<()> {
-    if size == 0 || size % 512 != 0 {
+    if size == 0 || !size.is_multiple_of(512) {
         let message = format!("image `{}` of {size} bytes: a disk has whole sectors of 512 bytes", path.display());
         return Err(Fault::new("disk.size", message));
     }

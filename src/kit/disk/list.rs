@@ -72,7 +72,9 @@ fn disk(name: &str) -> Option<Found> {
         rotational: flag("queue/rotational"),
         removable: flag("removable"),
         read_only: flag("ro"),
-        physical: !virtual_names.iter().any(|prefix| name.starts_with(prefix)),
+        // The boot areas of an eMMC are devices of their own, a few MiB for firmware.
+        physical: !virtual_names.iter().any(|prefix| name.starts_with(prefix))
+            && !(name.starts_with("mmcblk") && (name.contains("boot") || name.contains("rpmb"))),
         links: links(number),
         uses: guard::uses(&path).into_iter().map(|Use(what)| what).collect(),
         path: path.display().to_string(),

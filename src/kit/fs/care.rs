@@ -77,7 +77,7 @@ fn mounted(device: &Path, kind: &str, act: impl FnOnce(&str) -> Result<String>) 
     let undone = super::unmount(&held.dir);
     // An empty folder in the way of nobody.
     let _ = std::fs::remove_dir(&dir);
-    done.and_then(|_| undone)
+    done.and(undone)
 }
 
 /// Writes all that is cached to the disks (sync(2)).

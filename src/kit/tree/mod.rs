@@ -18,6 +18,8 @@ pub use pattern::Exclude;
 pub use show::show;
 pub use walk::{Item, Walker};
 
+use crate::host::{Opts, Result};
+
 /// Which part of a tree is meant.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -33,6 +35,17 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Options { exclude: Vec::new(), one_file_system: false, times: true }
+    }
+}
+
+impl Options {
+    /// Reads `exclude`, `one_file_system` and `times`, which mean the same to everything that walks a tree.
+    ///
+    /// # Errors
+    /// `<module>.option`: one is of another type.
+    pub fn read(opts: &Opts) -> Result<Self> {
+        let times = opts.raw("times").is_none() || opts.flag("times")?;
+        Ok(Options { exclude: opts.texts("exclude")?, one_file_system: opts.flag("one_file_system")?, times })
     }
 }
 
