@@ -68,7 +68,7 @@ async fn two_sessions_are_found_by_name_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn starts_after_a_time_with_whoever_is_there() {
     let net = Net(23);
-    let after = Some(Duration::from_millis(1500));
+    let after = Some(Duration::from_secs(5));
     let options = OfferOptions { nodes: Some(3), start_after: after, ..net.offering() };
     let offer = Offer::open(Pattern::of(1000), options).await.unwrap();
     let node = net.node(&offer, 1, Kept::default().sink());
@@ -103,13 +103,17 @@ async fn starts_when_told_from_elsewhere() {
 async fn nobody_and_too_few_are_errors() {
     let net = Net(25);
     let short = |nodes| OfferOptions { nodes, timeout: Duration::from_millis(300), ..net.offering() };
+    for session in [String::new(), "x".repeat(201)] {
+        let refused = Offer::open(Pattern::of(10), OfferOptions { session, ..short(None) }).await;
+        assert_eq!(refused.err().unwrap().kind, "chain.option");
+    }
     let offer = Offer::open(Pattern::of(10), short(Some(2))).await.unwrap();
     assert_eq!(ends(offer.wait()).await.unwrap_err().kind, "chain.nobody");
     let after = OfferOptions { start_after: Some(Duration::from_millis(50)), ..short(None) };
     let offer = Offer::open(Pattern::of(10), after).await.unwrap();
     assert_eq!(ends(offer.wait()).await.unwrap_err().kind, "chain.nobody");
 
-    let patient = OfferOptions { timeout: Duration::from_secs(3), ..short(Some(2)) };
+    let patient = OfferOptions { timeout: Duration::from_secs(8), ..short(Some(2)) };
     let offer = Offer::open(Pattern::of(10), patient).await.unwrap();
     let kept = Kept::default();
     let node = net.node(&offer, 1, kept.sink());

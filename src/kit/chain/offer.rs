@@ -116,10 +116,15 @@ impl Offer {
     /// in a tokio runtime, which then works for it.
     ///
     /// # Errors
-    /// `chain.option`: arity not from 1 to 4, no nodes to wait for; `chain.bind`: cannot listen there.
+    /// `chain.option`: arity not from 1 to 4, no nodes to wait for, no name or one too long; `chain.bind`: cannot listen there.
     pub async fn open(source: Box<dyn Source>, options: OfferOptions) -> Result<Offer> {
         if !(1..=4).contains(&options.arity) {
             return Err(Fault::new("chain.option", format!("arity {} is not from 1 to 4", options.arity)));
+        }
+        // The name has to pass in one datagram.
+        if !(1..=200).contains(&options.session.len()) {
+            let text = format!("a session's name has 1 to 200 bytes, not {}", options.session.len());
+            return Err(Fault::new("chain.option", text));
         }
         if options.nodes == Some(0) {
             return Err(Fault::new("chain.option", "a chain of 0 nodes has nobody to send to"));

@@ -20,8 +20,10 @@ use super::source;
 use crate::host::{Cancel, Fault, Level, Result, Worker};
 use crate::kit::stream::Source;
 
-/// How long nodes, and the source, have for ending once they were told to.
+/// How long nodes have for ending once they were told to.
 const SETTLE: Duration = Duration::from_secs(5);
+/// How long the source has for that: one that hangs in a read cannot be ended from here, and is left to itself.
+const HANG: Duration = Duration::from_secs(1);
 
 pub(super) enum Event {
     Node(usize, Said),
@@ -203,12 +205,11 @@ impl Session {
 
     /// Lets nodes and source end; a while at most.
     async fn settle(&mut self) {
-        let until = Instant::now() + SETTLE;
-        let busy = |session: &Session| {
-            session.members.iter().any(Member::is_active)
-                || (session.started.is_some() && session.source_done.is_none())
-        };
+        let (patient, brief) = (Instant::now() + SETTLE, Instant::now() + HANG);
+        let nodes = |session: &Session| session.members.iter().any(Member::is_active);
+        let busy = |session: &Session| nodes(session) || (session.started.is_some() && session.source_done.is_none());
         while busy(self) {
+            let until = if nodes(self) { patient } else { brief };
             match timeout_at(until, self.events.recv()).await {
                 Ok(Some(event)) => match (event, self.started) {
                     (event, Some(_)) => self.take(event),

@@ -69,7 +69,10 @@ impl Session {
                 self.causes.push(at);
             }
             member.fail(kind, why);
-            (self.shared.notes)(Level::Error, &text);
+            // What the server itself told all nodes is said once, by whoever waits for the result.
+            if kind != "chain.source" && kind != "chain.stopped" {
+                (self.shared.notes)(Level::Error, &text);
+            }
         }
         member.close(State::Out, self.started);
         if let Some(peer) = &member.peer {
