@@ -8,6 +8,7 @@ use super::Reader;
 use super::extract::Extractor;
 use super::feed::{Push, feed};
 use crate::host::{Fault, Result};
+use crate::kit::fs;
 use crate::kit::stream::{Delivered, Sink};
 
 /// Unpacks what is pushed into it below a directory, on a thread of its own.
@@ -73,7 +74,12 @@ impl Sink for TarSink {
         if let Some(push) = self.push.take() {
             push.end();
         }
-        let result = self.join();
+        let result = self.join().and_then(|delivered| {
+            fs::write_out(&self.root).map(|()| delivered).map_err(|error| {
+                let what = format!("write out what was unpacked into `{}`", self.root.display());
+                Fault::io("tar.write", what, error).hint("the disk below it is full or broken")
+            })
+        });
         self.failed.get_or_insert_with(over);
         result
     }

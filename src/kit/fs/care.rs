@@ -80,6 +80,13 @@ fn mounted(device: &Path, kind: &str, act: impl FnOnce(&str) -> Result<String>) 
     done.and(undone)
 }
 
+/// Waits until all that was written to the filesystem at `dir` is on its disk (syncfs(2)). Data that a full or broken
+/// disk did not take is told here and nowhere else: unmounting says nothing of it.
+pub fn write_out(dir: &Path) -> std::io::Result<()> {
+    let dir = std::fs::File::open(dir)?;
+    Ok(nix::unistd::syncfs(&dir)?)
+}
+
 /// Writes all that is cached to the disks (sync(2)).
 pub fn flush() {
     nix::unistd::sync();

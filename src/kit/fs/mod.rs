@@ -11,7 +11,7 @@ mod probe_ntfs;
 mod programs;
 mod tree;
 
-pub use care::{check, flush, grow};
+pub use care::{check, flush, grow, write_out};
 pub use files::{copy, hash, link, read, write};
 pub use make::{Mkfs, mkfs, swap};
 pub use mount::{Mounted, mount, unmount};

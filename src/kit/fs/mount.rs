@@ -100,10 +100,12 @@ fn ntfs_3g(device: &Path, dir: &Path, options: &[String]) -> Result<()> {
 /// keeps it busy.
 ///
 /// # Errors
-/// `fs.busy`, `fs.unmounted` (nothing is mounted there), `fs.unmount`.
+/// `fs.busy`, `fs.unmounted` (nothing is mounted there), `fs.unmount`; `fs.lost`: it is unmounted, but its disk did not
+/// take all that was written.
 pub fn unmount(dir: &Path) -> Result<()> {
     let shown = dir.display();
     let there = disk::mounted_at(dir);
+    let written = there.as_ref().map_or(Ok(()), |_| super::write_out(dir));
     let until = Instant::now() + PATIENCE;
     loop {
         match umount2(dir, MntFlags::empty()) {
@@ -127,5 +129,8 @@ pub fn unmount(dir: &Path) -> Result<()> {
     while device.as_ref().is_some_and(|(device, _)| disk::is_claimed(Path::new(device))) && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(5));
     }
-    Ok(())
+    written.map_err(|error| {
+        Fault::io("fs.lost", format_args!("write out all that was written to `{shown}`"), error)
+            .hint("the disk below it is full or broken: what was written last is not there")
+    })
 }
