@@ -5,6 +5,7 @@ mod check;
 mod console;
 mod doc;
 mod exit;
+mod host;
 mod library;
 mod recipe_args;
 mod report;

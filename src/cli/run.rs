@@ -1,17 +1,12 @@
 //! `kar run`: from the command line to the exit code.
 
-use std::sync::Arc;
-
-use tokio::signal::unix::{SignalKind, signal};
-
 use super::args::{HostArgs, Run};
-use super::console::Terminal;
 use super::exit::Exit;
+use super::host::{Interrupts, on_host};
 use super::recipe_args::{self, Refusal};
 use super::report::{show, show_fault};
-use crate::host::{Fault, Host};
-use crate::kit::namespace;
-use crate::script::run::{Recipe, STACK, target};
+use crate::host::Fault;
+use crate::script::run::{Recipe, target};
 use crate::script::{Library, Report};
 
 pub fn run(run: Run) -> Exit {
@@ -53,7 +48,7 @@ pub fn run(run: Run) -> Exit {
         lib: library.dirs,
         verbose: run.host.verbose || among.verbose,
     };
-    on_host(&options, move |host| recipe.run(host, entry, values.clone()).map(drop))
+    on_host(&options, &Interrupts::default(), move |host, _| recipe.run(host, entry, values.clone()).map(drop))
 }
 
 /// `--lib` may stand among the recipe's options too, and has to be known before the recipe is read.
@@ -69,92 +64,4 @@ fn read(library: &Library, file: &str, words: &[String]) -> Result<Recipe, Box<R
     }
     let script = library.recipe(file)?;
     Recipe::read(&library, script)
-}
-
-/// A killed kar leaves nothing mounted: see `kit::namespace`. Where the kernel does not allow it, mounts are the
-/// machine's own, and are undone at every orderly end all the same.
-fn keep_mounts_private() {
-    if namespace::is_root() {
-        let _ = namespace::private_mounts();
-    }
-}
-
-/// Makes the host, runs `body` on the script's thread, and undoes at the end all that is still held.
-fn on_host(options: &HostArgs, body: impl FnOnce(&Host) -> Result<(), Box<Report>> + Send) -> Exit {
-    keep_mounts_private();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            show_fault(&Fault::io("host.runtime", "start the runtime", error));
-            return Exit::Failed;
-        }
-    };
-    let host = Host::new(runtime.handle().clone(), Arc::new(Terminal::new(options.verbose)));
-    if let Some(fault) = options.journal.as_ref().and_then(|path| host.journal().open(path).err()) {
-        show_fault(&fault);
-        return Exit::Usage;
-    }
-    if let Err(error) = end_on_signals(&host) {
-        show_fault(&Fault::io("host.signals", "listen for signals", error));
-        return Exit::Failed;
-    }
-    let ended = std::thread::scope(|scope| {
-        let script = std::thread::Builder::new().name("script".into()).stack_size(STACK);
-        match script.spawn_scoped(scope, || body(&host)) {
-            Ok(thread) => thread.join().unwrap_or_else(|_| Err(Fault::new("kar.panic", "this is a bug in kar").into())),
-            Err(error) => Err(Fault::io("host.thread", "start the script's thread", error).into()),
-        }
-    });
-    let mut exit = match &ended {
-        Ok(()) => Exit::Done,
-        Err(report) if report.fault.is_stopped() => Exit::Stopped,
-        // What kind of user may do it is all there is to say: no place, no way there.
-        Err(report) if report.fault.kind == "host.permission" => {
-            show_fault(&report.fault);
-            Exit::NotPermitted
-        }
-        Err(report) => {
-            show(report);
-            Exit::of(&report.fault)
-        }
-    };
-    host.cancel().set();
-    for fault in host.release_all() {
-        show_fault(&fault);
-        exit = if exit == Exit::Done { Exit::Failed } else { exit };
-    }
-    // Blocking threads that still wait (a program's pipe) do not keep the process.
-    runtime.shutdown_background();
-    exit
-}
-
-/// At least two, so that one busy server never keeps another from answering.
-fn workers() -> usize {
-    std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 8))
-}
-
-/// Ctrl-C, SIGTERM and SIGHUP end the run in order; a second one ends it without waiting for the script.
-fn end_on_signals(host: &Host) -> std::io::Result<()> {
-    let _inside = host.runtime().enter();
-    let mut signals =
-        [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?];
-    let host = host.clone();
-    host.runtime().clone().spawn(async move {
-        let [interrupt, terminate, hangup] = &mut signals;
-        let mut any = async || {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-                _ = hangup.recv() => {}
-            }
-        };
-        any().await;
-        host.cancel().set();
-        any().await;
-        let host = host.clone();
-        let released = tokio::task::spawn_blocking(move || host.release_all()).await;
-        released.into_iter().flatten().for_each(|fault| show_fault(&fault));
-        std::process::exit(Exit::Stopped as i32);
-    });
-    Ok(())
 }

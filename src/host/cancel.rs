@@ -1,5 +1,6 @@
 //! A flag that ends work, seen by blocking loops and by async waits alike.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -52,6 +53,12 @@ impl Cancel {
                 _ = Box::pin(parent.cancelled()) => {}
             },
         }
+    }
+}
+
+impl fmt::Debug for Cancel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_set() { "Cancel(set)" } else { "Cancel(not set)" })
     }
 }
 

@@ -34,8 +34,8 @@ pub struct Host(Arc<Inner>);
 
 struct Inner {
     runtime: tokio::runtime::Handle,
-    /// Set once, by Ctrl-C or SIGTERM; ends every wait, loop and server of this host.
-    cancel: Cancel,
+    /// Set once, at the end of the run; ends every wait, loop and server of this host.
+    end: Cancel,
     journal: Journal,
     console: Arc<dyn Console>,
     holdings: Holdings,
@@ -46,7 +46,7 @@ impl Host {
     pub fn new(runtime: tokio::runtime::Handle, console: Arc<dyn Console>) -> Self {
         Host(Arc::new(Inner {
             runtime,
-            cancel: Cancel::new(),
+            end: Cancel::new(),
             journal: Journal::default(),
             console,
             holdings: Holdings::default(),
@@ -57,7 +57,7 @@ impl Host {
     /// `host.stopped` on Ctrl-C and with `host.late` at the deadline of the worker it runs in. The future is
     /// dropped then: what it started must stop with it.
     pub fn wait<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let worker = Worker::current();
+        let (worker, cancel) = (Worker::current(), self.cancel());
         self.0.runtime.block_on(async {
             let late = async {
                 match worker.deadline {
@@ -67,7 +67,7 @@ impl Host {
             };
             tokio::select! {
                 biased;
-                _ = self.0.cancel.cancelled() => Err(Fault::stopped()),
+                _ = cancel.cancelled() => Err(Fault::stopped()),
                 _ = late => Err(Fault::late()),
                 done = work => done,
             }
@@ -76,7 +76,7 @@ impl Host {
 
     /// The error that ends the current call if it has to end now: Ctrl-C, or the worker's deadline.
     pub fn check(&self) -> Result<()> {
-        if self.0.cancel.is_set() {
+        if self.is_stopping() {
             return Err(Fault::stopped());
         }
         match Worker::current().deadline {
@@ -89,8 +89,20 @@ impl Host {
         &self.0.runtime
     }
 
-    pub fn cancel(&self) -> &Cancel {
-        &self.0.cancel
+    /// What ends the work of this thread: Ctrl-C on the line of a session that it works for, else the end of the run.
+    /// Given to whatever is waited for here. What goes on after the call (a server) ends by [`Host::end`].
+    pub fn cancel(&self) -> Cancel {
+        Worker::cancel().unwrap_or_else(|| self.0.end.clone())
+    }
+
+    /// The end of the run, by Ctrl-C, SIGTERM, or because the script is over.
+    pub fn end(&self) -> &Cancel {
+        &self.0.end
+    }
+
+    /// Whether the work of this thread has to end now.
+    pub fn is_stopping(&self) -> bool {
+        self.0.end.is_set() || Worker::is_cancelled()
     }
 
     pub fn journal(&self) -> &Journal {

@@ -92,7 +92,7 @@ pub mod module {
         let (names, force, path) = (names(&opts)?, opts.flag("force")?, Path::new(device));
         let effect = Effect::new("fs.mkfs", format!("{kind} on {device}"), Weight::Destroy);
         let host = host_of(&ctx);
-        Ok(host.perform(effect.guard(|| refuse_used(path, force)), || fs::mkfs(kind, path, &names, host.cancel()))?)
+        Ok(host.perform(effect.guard(|| refuse_used(path, force)), || fs::mkfs(kind, path, &names, &host.cancel()))?)
     }
 
     /// As above, no options.
@@ -123,7 +123,7 @@ pub mod module {
         let (names, force, path) = (names(&opts)?, opts.flag("force")?, Path::new(device));
         let effect = Effect::new("fs.swap", device, Weight::Destroy);
         let host = host_of(&ctx);
-        Ok(host.perform(effect.guard(|| refuse_used(path, force)), || fs::swap(path, &names, host.cancel()))?)
+        Ok(host.perform(effect.guard(|| refuse_used(path, force)), || fs::swap(path, &names, &host.cancel()))?)
     }
 
     /// As above, no options.
@@ -256,7 +256,7 @@ pub mod module {
     pub fn grow(ctx: NativeCallContext, device: &str) -> Raw<()> {
         let host = host_of(&ctx);
         let effect = Effect::new("fs.grow", device, Weight::Change);
-        Ok(host.perform(effect, || fs::grow(Path::new(device), host.cancel()))?)
+        Ok(host.perform(effect, || fs::grow(Path::new(device), &host.cancel()))?)
     }
 
     /// Looks for damage, and changes nothing.
@@ -275,7 +275,7 @@ pub mod module {
     #[rhai_fn(return_raw)]
     pub fn check(ctx: NativeCallContext, device: &str) -> Raw<()> {
         let host = host_of(&ctx);
-        Ok(fs::check(Path::new(device), host.cancel())?)
+        Ok(fs::check(Path::new(device), &host.cancel())?)
     }
 
     /// Writes all that is cached to the disks.
@@ -369,7 +369,7 @@ pub mod module {
     pub fn copy(ctx: NativeCallContext, from: &str, to: &str) -> Raw<()> {
         let host = host_of(&ctx);
         let effect = Effect::new("fs.copy", format!("{from} to {to}"), Weight::Change);
-        Ok(host.perform(effect, || fs::copy(Path::new(from), Path::new(to), host.cancel()))?)
+        Ok(host.perform(effect, || fs::copy(Path::new(from), Path::new(to), &host.cancel()))?)
     }
 
     /// Makes `path` a symbolic link to `target`, in one step, replacing a link or file that is there.
@@ -484,6 +484,6 @@ pub mod module {
     #[rhai_fn(return_raw)]
     pub fn hash(ctx: NativeCallContext, path: &str) -> Raw<String> {
         let host = host_of(&ctx);
-        Ok(fs::hash(Path::new(path), host.cancel())?)
+        Ok(fs::hash(Path::new(path), &host.cancel())?)
     }
 }

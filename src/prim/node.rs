@@ -103,7 +103,7 @@ pub mod module {
             names.into_iter().map(|name| name.into_string().map_err(|_| wrong())).collect::<Result<_>>()?;
         let host = host_of(&ctx);
         let effect = Effect::new("node.modprobe", names.join(" "), Weight::Change);
-        Ok(host.perform(effect, || node::modprobe(&names, host.cancel()))?)
+        Ok(host.perform(effect, || node::modprobe(&names, &host.cancel()))?)
     }
 
     /// Opens the tray of an optical drive, so that the next boot does not start from its disc again.

@@ -70,7 +70,7 @@ pub mod module {
         let args = words("proc::run", args)?;
         let host = host_of(&ctx);
         let effect = Effect::new("proc.run", format!("{program} {}", args.join(" ")).trim_end(), Weight::Change);
-        let output = host.perform(effect, || process::run(program, &args, &options, host.cancel()))?;
+        let output = host.perform(effect, || process::run(program, &args, &options, &host.cancel()))?;
         Ok(to_dynamic(&output).cast())
     }
 

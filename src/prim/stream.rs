@@ -42,7 +42,7 @@ pub mod module {
         let (mut source, mut sink) = (source.take()?, sink.take()?);
         let report = host.perform(Effect::new("stream.copy", &title, Weight::Change), || {
             let meter = host.meter(&title, source.size());
-            stream::copy(&mut *source, &mut *sink, &meter, host.cancel())
+            stream::copy(&mut *source, &mut *sink, &meter, &host.cancel())
         })?;
         Ok(to_dynamic(&report).cast())
     }

@@ -23,9 +23,8 @@ pub struct Task {
 /// As deep as scripts may call; see the engine's limit on levels.
 const STACK: usize = 64 << 20;
 
-fn start_task(callback: Callback, label: Option<String>, args: Vec<Dynamic>) -> Result<Task> {
+fn start_task(callback: Callback, worker: Worker, args: Vec<Dynamic>) -> Result<Task> {
     let (done, outcome) = tokio::sync::watch::channel(None);
-    let worker = Worker { label, deadline: None };
     let name = worker.label.clone().unwrap_or_else(|| "task".into());
     std::thread::Builder::new()
         .name(name)
@@ -103,7 +102,8 @@ fn run_all(ctx: &NativeCallContext, list: Array, body: FnPtr) -> Result<Vec<Ende
             let label = label_of(&item);
             let name = label.clone().unwrap_or_else(|| item.to_string());
             let label = label.or_else(|| Worker::current().label);
-            Ok((name, start_task(callback.clone(), label, vec![item])?))
+            let worker = Worker { label, deadline: None, cancel: Worker::cancel() };
+            Ok((name, start_task(callback.clone(), worker, vec![item])?))
         })
         .collect::<Result<Vec<_>>>()?;
     let ended = tasks.into_iter().map(|(name, mut task)| Ended::new(name, task.join(&host))).collect();
@@ -260,7 +260,9 @@ pub mod module {
     #[rhai_fn(return_raw)]
     pub fn start(ctx: NativeCallContext, body: FnPtr) -> Raw<Task> {
         host_of(&ctx);
-        Ok(start_task(Callback::of(&ctx, body), Worker::current().label, Vec::new())?)
+        // It outlives the line of a session that started it, and the Ctrl-C for that line.
+        let worker = Worker { label: Worker::current().label, deadline: None, cancel: None };
+        Ok(start_task(Callback::of(&ctx, body), worker, Vec::new())?)
     }
 
     /// Waits for the end of a started task and gives its result, once.
@@ -275,6 +277,14 @@ pub mod module {
     #[rhai_fn(global, return_raw)]
     pub fn wait(ctx: NativeCallContext, task: &mut Task) -> Raw<Dynamic> {
         let host = host_of(&ctx);
+        let ended = host.wait(async {
+            let _ = task.outcome.wait_for(Option::is_some).await;
+            Ok(())
+        });
+        // The end of the run ends the task too, and its end is waited for; a line of a session goes on without it.
+        if !host.end().is_set() {
+            ended?;
+        }
         let value = task.join(&host);
         host.check()?;
         value

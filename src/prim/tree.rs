@@ -15,7 +15,7 @@ pub fn types(engine: &mut Engine) {
 pub struct Tree(Arc<Manifest>);
 
 fn walk(host: &Host, dir: &str, options: &Options) -> Result<Arc<Manifest>> {
-    let manifest = tree::digest(Path::new(dir), options, host.cancel())?;
+    let manifest = tree::digest(Path::new(dir), options, &host.cancel())?;
     manifest.warnings.iter().for_each(|warning| host.log(Level::Trace, &format!("{dir}: {warning}")));
     Ok(Arc::new(manifest))
 }

@@ -1,6 +1,6 @@
 //! Makes engines: limits, modules, the resolver, what a script may not do.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rhai::{AST, Dynamic, Engine, EvalAltResult, Module, OptimizationLevel, Position, Scope, Shared};
@@ -26,8 +26,13 @@ struct Inner {
     library: Library,
     scripts: Mutex<HashMap<String, (Script, Vec<Span>)>>,
     modules: Mutex<HashMap<String, Shared<Module>>>,
+    /// What is there on every line of a session without an import, by the name it has there.
+    standing: Mutex<BTreeMap<String, Shared<Module>>>,
     memory: Memory,
 }
+
+/// The path by which a standing module is imported into each line.
+pub const STANDING: &str = "session::";
 
 thread_local! {
     /// Modules being read on this thread, outermost first: finds imports that go in a circle.
@@ -40,6 +45,7 @@ impl Shelf {
             library,
             scripts: Mutex::default(),
             modules: Mutex::default(),
+            standing: Mutex::default(),
             memory: Memory::default(),
         }))
     }
@@ -84,11 +90,39 @@ impl Shelf {
         }
     }
 
+    /// Forgets where the functions of `script` stood before, in the other lines of a session whose names begin alike.
+    pub fn supersede(&self, script: &str, session: &str) {
+        let mut scripts = self.scripts();
+        let newer = scripts.get(script).map(|(_, spans)| spans.clone()).unwrap_or_default();
+        for (name, (_, spans)) in scripts.iter_mut().filter(|(name, _)| *name != script && name.starts_with(session)) {
+            spans.retain(|old| !newer.iter().any(|new| new.name == old.name && new.takes == old.takes));
+        }
+    }
+
+    /// What is imported from now on is read again.
+    pub fn forget_modules(&self) {
+        self.0.modules.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The modules that are there on every line of a session.
+    pub fn standing(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Shared<Module>>> {
+        self.0.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn scripts(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Script, Vec<Span>)>> {
         self.0.scripts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn import(&self, engine: &Engine, from: Option<&str>, path: &str) -> Result<Shared<Module>, Box<EvalAltResult>> {
+    /// The module that `import "path"` means in the script `from`; run once.
+    pub fn import(
+        &self,
+        engine: &Engine,
+        from: Option<&str>,
+        path: &str,
+    ) -> Result<Shared<Module>, Box<EvalAltResult>> {
+        if let Some(module) = path.strip_prefix(STANDING).and_then(|name| self.standing().get(name).cloned()) {
+            return Ok(module);
+        }
         let from = from.and_then(|name| self.script(name));
         let script = self.0.library.module(path, from.as_ref())?;
         let modules = || self.0.modules.lock().unwrap_or_else(PoisonError::into_inner);
@@ -138,10 +172,9 @@ impl Scripts for Shelf {
         engine.set_module_resolver(self.clone());
         engine.set_default_tag(Dynamic::from(ground.clone()));
         let host = ground.host.clone();
-        let cancel = host.cancel().clone();
         let memory = self.0.memory.clone();
         engine.on_progress(move |steps| {
-            if cancel.is_set() {
+            if host.is_stopping() {
                 return Some(Dynamic::UNIT);
             }
             if let Some(fault) = memory.exceeded() {

@@ -17,7 +17,9 @@ pub struct Memory(Arc<AtomicU64>);
 pub struct Watch(tokio::task::JoinHandle<()>);
 
 impl Memory {
+    /// Earlier findings are forgotten: the next line of a session begins anew.
     pub fn watch(&self, host: &Host) -> Watch {
+        self.0.store(0, Ordering::Relaxed);
         let (bound, found) = ((total() / 8).max(AT_LEAST), self.0.clone());
         Watch(host.runtime().spawn(async move {
             let mut tick = tokio::time::interval(Duration::from_millis(20));

@@ -9,6 +9,8 @@ use rhai::{AST, Position};
 #[derive(Debug, Clone)]
 pub struct Span {
     pub name: String,
+    /// Number of parameters.
+    pub takes: usize,
     start: Position,
     end: Position,
 }
@@ -23,8 +25,9 @@ impl Span {
 pub fn spans(ast: &AST) -> Vec<Span> {
     ast.shared_lib()
         .iter_script_fn_info()
-        .map(|(_, _, name, _, def)| Span {
+        .map(|(_, _, name, takes, def)| Span {
             name: name.to_string(),
+            takes,
             start: def.body.start_position(),
             end: def.body.end_position(),
         })

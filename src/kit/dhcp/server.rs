@@ -86,7 +86,7 @@ impl Server {
             events: journal(host),
             client_port: ports.client.or((!interface.loopback).then_some(68)),
         });
-        let cancel = host.cancel().child();
+        let cancel = host.end().child();
         let (end, ended) = std::sync::mpsc::channel();
         tokio::spawn(serve(shared.clone(), Arc::new(socket), cancel.clone(), end));
         Ok(Server { shared, cancel, ended: Mutex::new(ended), address, port })

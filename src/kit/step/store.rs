@@ -224,7 +224,7 @@ mod tests {
         let setter = std::thread::spawn(move || other.set("node2", "ready"));
         store.wait(&host, &both, "ready", Some(Duration::from_secs(60))).unwrap();
         setter.join().unwrap().unwrap();
-        host.cancel().set();
+        host.end().set();
         assert!(store.wait(&host, &both, "never", None).unwrap_err().is_stopped());
     }
 }

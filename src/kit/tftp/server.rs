@@ -61,7 +61,7 @@ impl Server {
             _ => fail(error),
         })?;
         let address = socket.local_addr().map_err(fail)?;
-        let cancel = host.cancel().child();
+        let cancel = host.end().child();
         let (stop, ended) = (cancel.clone(), events.clone());
         let serve = move || {
             async_io::block_on(futures_lite::future::or(stop.cancelled(), serve(socket, files, block)));
