@@ -1,5 +1,6 @@
 //! The only room that builds a script engine: finds scripts, checks them, runs them, explains their errors.
 
+pub mod complete;
 pub mod embedded;
 pub mod engine;
 pub mod library;
@@ -7,12 +8,16 @@ pub mod lint;
 pub mod params;
 pub mod reference;
 pub mod run;
+pub mod session;
+pub mod tokens;
 pub mod trace;
 
+mod help;
 mod memory;
 mod spans;
 
 pub use library::{Library, Origin, Script};
 pub use params::{Kind, Param};
 pub use run::Recipe;
+pub use session::Session;
 pub use trace::{Place, Report};

@@ -173,9 +173,10 @@ mod tests {
 
     #[test]
     fn words_signs_and_texts() {
-        assert_eq!(texts(r#"fs::write("a\"b", #{ x: 1_0 }) // end"#), [
-            "fs", "::", "write", "(", r#""a\"b""#, ",", "#{", "x", ":", "1_0", "}", ")", "// end"
-        ]);
+        assert_eq!(
+            texts(r#"fs::write("a\"b", #{ x: 1_0 }) // end"#),
+            ["fs", "::", "write", "(", r#""a\"b""#, ",", "#{", "x", ":", "1_0", "}", ")", "// end"]
+        );
         assert_eq!(texts("`a ${ f(\"}\", #{}) } b`.len"), ["`a ${ f(\"}\", #{}) } b`", ".", "len"]);
         assert_eq!(texts("/* a /* b */ c */ d"), ["/* a /* b */ c */", "d"]);
     }
