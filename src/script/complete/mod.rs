@@ -149,7 +149,7 @@ fn natives(engine: &Engine, of: &[std::any::TypeId]) -> Vec<(String, usize)> {
                 info.namespace.is_empty() && info.metadata.param_types.first().is_some_and(|first| of.contains(first));
             fits.then(|| (info.metadata.name.to_string(), info.metadata.num_params - 1))
         },
-        false,
+        true,
     )
 }
 
