@@ -21,6 +21,12 @@ pub struct Args {
 pub enum Command {
     /// Run a recipe
     Run(Run),
+    /// Type scripts line by line and look at what they give
+    Repl(Repl),
+    /// Run one text and print its value
+    Eval(Eval),
+    /// Write a small, complete recipe to begin with
+    New(New),
     /// Look for errors in a recipe, and in what it imports, without running it
     Check(Check),
     /// Show what scripts can call: all modules, one, or one function
@@ -46,7 +52,7 @@ pub struct Run {
     pub host: HostArgs,
 }
 
-/// Options of `kar run` that may stand before the recipe or among its options.
+/// Options of whatever runs scripts; of `kar run` they may stand before the recipe or among its options.
 #[derive(ClapArgs, Clone, Default)]
 pub struct HostArgs {
     /// Write down every effect in FILE, as JSON lines
@@ -58,6 +64,26 @@ pub struct HostArgs {
     /// Show `log::trace` lines too
     #[arg(long, short, help_heading = "kar")]
     pub verbose: bool,
+}
+
+#[derive(ClapArgs)]
+pub struct Repl {
+    #[command(flatten)]
+    pub host: HostArgs,
+}
+
+#[derive(ClapArgs)]
+pub struct Eval {
+    /// A script: `kar eval 'disk::list()'`
+    pub text: String,
+    #[command(flatten)]
+    pub host: HostArgs,
+}
+
+#[derive(ClapArgs)]
+pub struct New {
+    /// The recipe is NAME.rhai
+    pub name: String,
 }
 
 #[derive(ClapArgs)]

@@ -1,7 +1,7 @@
 //! Log lines and progress on a terminal; log lines alone when piped.
 
 use std::io::{IsTerminal, Write};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -13,7 +13,12 @@ pub struct Terminal {
     colour: bool,
     /// Lines of several threads do not mix.
     writing: Mutex<()>,
+    /// Puts a line above the one that is being edited, in a session.
+    above: Mutex<Option<Above>>,
 }
+
+/// Writes a line, newline and all, where an editor has the terminal.
+pub type Above = Box<dyn FnMut(String) -> bool + Send>;
 
 impl Terminal {
     pub fn new(verbose: bool) -> Self {
@@ -26,7 +31,13 @@ impl Terminal {
             verbose,
             colour: super::report::colour(),
             writing: Mutex::new(()),
+            above: Mutex::new(None),
         }
+    }
+
+    /// From now on log lines go through a line editor, which keeps the line that is being typed.
+    pub fn log_above(&self, above: Above) {
+        *self.above.lock().unwrap_or_else(PoisonError::into_inner) = Some(above);
     }
 
     fn line(&self, write: impl FnOnce()) {
@@ -54,7 +65,10 @@ impl Console for Terminal {
         };
         // A reader that went away is no reason to fail.
         self.line(|| {
-            let _ = std::io::stderr().lock().write_all(line.as_bytes());
+            let mut above = self.above.lock().unwrap_or_else(PoisonError::into_inner);
+            if !above.as_mut().is_some_and(|above| above(line.clone())) {
+                let _ = std::io::stderr().lock().write_all(line.as_bytes());
+            }
         });
     }
 

@@ -4,10 +4,13 @@ mod args;
 mod check;
 mod console;
 mod doc;
+mod eval;
 mod exit;
 mod host;
 mod library;
+mod new;
 mod recipe_args;
+mod repl;
 mod report;
 mod run;
 
@@ -26,6 +29,9 @@ pub fn main() -> Exit {
     };
     match args.command {
         args::Command::Run(run) => run::run(run),
+        args::Command::Repl(repl) => repl::repl(&repl),
+        args::Command::Eval(eval) => eval::eval(eval),
+        args::Command::New(new) => new::new(&new),
         args::Command::Check(check) => check::check(&check),
         args::Command::Doc(doc) => doc::doc(&doc),
         args::Command::Lib(lib) => library::lib(&lib),

@@ -16,9 +16,15 @@ pub fn show_fault(fault: &Fault) {
     show(&Box::<Report>::from(fault.clone()));
 }
 
-/// Colour for standard error: on a terminal, unless NO_COLOR is set.
+/// Colour for standard error: on a terminal that has any.
 pub fn colour() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    std::io::stderr().is_terminal() && wants_colour()
+}
+
+/// Whether the person wants colour where there is a terminal: not with NO_COLOR set, nor with TERM=dumb.
+pub fn wants_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// The whole report; every line ends in a newline.

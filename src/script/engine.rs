@@ -94,7 +94,7 @@ impl Shelf {
     pub fn supersede(&self, script: &str, session: &str) {
         let mut scripts = self.scripts();
         let newer = scripts.get(script).map(|(_, spans)| spans.clone()).unwrap_or_default();
-        for (name, (_, spans)) in scripts.iter_mut().filter(|(name, _)| *name != script && name.starts_with(session)) {
+        for (_, (_, spans)) in scripts.iter_mut().filter(|(name, _)| *name != script && name.starts_with(session)) {
             spans.retain(|old| !newer.iter().any(|new| new.name == old.name && new.takes == old.takes));
         }
     }

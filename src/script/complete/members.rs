@@ -33,10 +33,14 @@ impl Session {
                 None => {}
             }
         }
-        // A method with a form that takes something is told once.
-        let takes: Vec<String> =
-            found.iter().filter(|name| name.ends_with('(')).map(|name| format!("{name})")).collect();
-        found.retain(|name| !takes.contains(name));
+        // `len` is a property and a method, `next` a method with and without options: the shorter way is told.
+        let known = found.clone();
+        found.retain(|name| {
+            let bare = name.trim_end_matches(['(', ')']);
+            let property = bare.len() < name.len() && known.iter().any(|other| other == bare);
+            let fuller = name.ends_with("()") && known.contains(&format!("{bare}("));
+            !property && !fuller
+        });
         found
     }
 }
