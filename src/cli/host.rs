@@ -116,6 +116,13 @@ pub fn on_host(
     exit
 }
 
+/// Closes what the lines of a session left open, newest first, and before their variables go, which have an order of
+/// their own. What cannot be closed now is tried again, and told, at the end of [`on_host`].
+pub fn close(host: &Host) {
+    host.end().set();
+    host.release_all();
+}
+
 /// Shows what ended a script, and says with what code the process ends.
 pub fn show_end(report: &Report) -> Exit {
     if report.fault.is_stopped() {

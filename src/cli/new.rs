@@ -53,8 +53,7 @@ fn write(name: &str) -> Result<PathBuf> {
 fn suggestion(name: &str) -> Option<String> {
     let last = name.rsplit('/').find(|part| !part.is_empty())?;
     let small = last.to_ascii_lowercase();
-    let better: String =
-        small.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
+    let better: String = small.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
     let better = better.trim_matches(|c: char| !c.is_ascii_lowercase() && !c.is_ascii_digit());
     better.starts_with(|c: char| c.is_ascii_lowercase()).then(|| better.to_string())
 }

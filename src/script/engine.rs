@@ -73,7 +73,8 @@ impl Shelf {
     }
 
     /// The file in which `function` stands, when an error at `position` is inside it. `claimed` is what the engine says.
-    pub fn file_of(&self, function: &str, position: Position, claimed: &str) -> String {
+    /// `None` for a function of the engine's own: its error comes from where it was called.
+    pub fn file_of(&self, function: &str, position: Position, claimed: &str) -> Option<String> {
         let scripts = self.scripts();
         let defines = |spans: &[Span]| spans.iter().any(|span| span.name == function);
         let holds = |spans: &[Span]| spans.iter().any(|span| span.name == function && span.holds(position));
@@ -85,8 +86,9 @@ impl Shelf {
             }
         }
         match found.as_slice() {
-            [one] => one.to_string(),
-            _ => claimed.to_string(),
+            [] => None,
+            [one] => Some(one.to_string()),
+            _ => Some(claimed.to_string()),
         }
     }
 

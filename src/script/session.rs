@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use rhai::{AST, ASTFlags, Dynamic, Engine, EvalAltResult, Expr, Module, Position, Scope, Stmt};
 
-use super::embedded::STDLIB;
 use super::engine::{STANDING, Shelf};
 use super::library::{Library, Origin, Script};
-use super::tokens::tokens;
+use super::tokens::{Kind, is_word, tokens};
 use super::trace::{Report, report};
 use crate::host::{Cancel, Fault, Host, Worker};
 use crate::prim::{Ground, Scripts, doc};
@@ -32,34 +31,42 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session with the modules of the stdlib under their names. `name` is what its lines are called in errors. The
-    /// thread it is used on must have the stack for [`STACK`](super::run::STACK) bytes.
-    ///
-    /// # Errors
-    /// A module of the stdlib (in a `--lib` folder, or `stdlib/` here) that does not compile.
-    pub fn new(host: &Host, library: Library, name: &'static str) -> Result<Self, Box<Report>> {
+    /// A session with the modules of the stdlib under their names, and what is wrong with those that are left out (from
+    /// a `--lib` folder, or `stdlib/` here). `name` is what its lines are called in errors. The thread it is used on must
+    /// have the stack for [`STACK`](super::run::STACK) bytes.
+    pub fn new(host: &Host, library: Library, name: &'static str) -> (Self, Vec<Report>) {
         let here = Script { name: name.into(), text: String::new(), origin: Origin::File(name.into()) };
         let shelf = Shelf::new(library.beside(&here));
         let ground = Ground { host: host.clone(), scripts: Arc::new(shelf.clone()) };
         let engine = shelf.engine(&ground);
-        for (module, found) in shelf.library().modules() {
-            let alias = module.trim_start_matches("std/").to_string();
-            // What is no name cannot stand here without an import.
-            if alias.chars().all(super::tokens::is_word) || STDLIB.iter().any(|(known, _)| *known == alias) {
-                found?;
-                let module = shelf.import(&engine, None, &module).map_err(|error| report(&shelf, name, &error))?;
-                shelf.standing().insert(alias, module);
+        let mut broken = Vec::new();
+        for (path, found) in shelf.library().modules() {
+            let alias = path.trim_start_matches("std/").to_string();
+            // What is no name can only be imported under another one.
+            if !alias.chars().all(is_word) {
+                continue;
+            }
+            let imported = found
+                .map_err(Box::<Report>::from)
+                .and_then(|_| shelf.import(&engine, None, &path).map_err(|error| report(&shelf, name, &error)));
+            match imported {
+                Ok(module) => drop(shelf.standing().insert(alias, module)),
+                Err(report) => broken.push(*report),
             }
         }
         let prelude = prelude(&shelf, &engine);
         let (scope, functions) = (Scope::new(), AST::empty());
-        Ok(Session { host: host.clone(), shelf, engine, scope, functions, prelude, name, lines: 0 })
+        (Session { host: host.clone(), shelf, engine, scope, functions, prelude, name, lines: 0 }, broken)
     }
 
     /// Whether a text can be run as it stands. One that is wrong is whole too: more words would not mend it.
     pub fn is_whole(&self, text: &str) -> bool {
         let found = tokens(text);
-        let Some(last) = found.iter().rfind(|token| token.open || token.kind != super::tokens::Kind::Comment) else {
+        // What is said of a function comes right before it.
+        if found.last().is_some_and(|token| token.text.starts_with("///") && !token.text.starts_with("////")) {
+            return false;
+        }
+        let Some(last) = found.iter().rfind(|token| token.open || token.kind != Kind::Comment) else {
             return true;
         };
         if last.open {

@@ -4,7 +4,8 @@ use crate::host::Silent;
 fn session<T>(body: impl FnOnce(Session, Host) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let host = Host::new(runtime.handle().clone(), Arc::new(Silent));
-    let session = Session::new(&host, Library::default(), "repl").unwrap();
+    let (session, broken) = Session::new(&host, Library::default(), "repl");
+    assert!(broken.is_empty());
     body(session, host)
 }
 
@@ -49,6 +50,7 @@ fn whole_incomplete_and_wrong_are_told_apart() {
             "f(1 // )",
             "fn f(x) {\n    let a = 1;\n",
             "fs::write(\"x\",\n",
+            "/// Of a function",
             "let f = |x| {",
             "switch a {\n  1 => 2,",
             "`a ${ 1 + `",

@@ -68,7 +68,8 @@ pub fn report(shelf: &Shelf, file: &str, error: &EvalAltResult) -> Box<Report> {
         match error {
             EvalAltResult::ErrorInFunctionCall(name, claimed, inner, called) => {
                 let at = place(shelf, &file, *called).map(|place| place.to_string()).unwrap_or_default();
-                let stands = shelf.file_of(name, inner.position(), if claimed.is_empty() { &file } else { claimed });
+                let claimed = if claimed.is_empty() { &file } else { claimed };
+                let stands = shelf.file_of(name, inner.position(), claimed).unwrap_or_else(|| file.clone());
                 frames.push(Frame { function: function_name(name, &stands, &file), called_at: at });
                 file = stands;
                 error = inner;
@@ -93,7 +94,8 @@ fn function_name(name: &str, stands: &str, caller: &str) -> String {
     }
     let stem = std::path::Path::new(stands).file_stem().and_then(|stem| stem.to_str());
     match stem {
-        Some(stem) if stands != caller => format!("{stem}::{name}()"),
+        // Lines of a session are no modules.
+        Some(stem) if stands != caller && stands.ends_with(".rhai") => format!("{stem}::{name}()"),
         _ => format!("{name}()"),
     }
 }
@@ -164,7 +166,12 @@ fn syntax(kind: &ParseErrorType) -> Fault {
 /// `disk::opne (text)`: names what was called, with which types, and the nearest that is there.
 fn function_missing(signature: &str) -> Fault {
     let called = signature.split(" (").next().unwrap_or(signature).trim();
-    let shown = signature.replace("i64", "int").replace("f64", "float").replace("string", "text").replace(" (", "(");
+    let shown = signature
+        .replace("&str | ImmutableString | String", "text")
+        .replace("i64", "int")
+        .replace("f64", "float")
+        .replace("string", "text")
+        .replace(" (", "(");
     let fault = Fault::new("script.function", format!("there is no function `{shown}`"));
     let (module, name) = called.rsplit_once("::").map_or(("", called), |(module, name)| (module, name));
     let functions: Vec<&doc::Function> = doc::functions().iter().filter(|f| f.module == module).collect();

@@ -31,14 +31,17 @@ impl Room<'_> {
         let text = text.trim();
         let (word, rest) = text.split_once(char::is_whitespace).map_or((text, ""), |(word, rest)| (word, rest.trim()));
         // `:q` for `:quit`, as long as one command begins so.
-        let mut fits = COMMANDS.iter().map(|(name, ..)| *name).filter(|name| !word.is_empty() && name.starts_with(word));
+        let mut fits =
+            COMMANDS.iter().map(|(name, ..)| *name).filter(|name| !word.is_empty() && name.starts_with(word));
         let name = match (fits.next(), fits.next()) {
             (Some(one), None) => one,
             _ => word,
         };
         match name {
             "help" => self.say(self.help(rest)?.trim_end()),
-            "type" => self.with_value(needed("type EXPR", rest)?, |room, value| room.session.borrow().type_of(value))?,
+            "type" => {
+                self.with_value(needed("type EXPR", rest)?, |room, value| room.session.borrow().type_of(value))?
+            }
             "time" => {
                 let start = Instant::now();
                 self.with_value(needed("time EXPR", rest)?, |room, value| {
@@ -67,11 +70,7 @@ impl Room<'_> {
         Ok(Next::Line)
     }
 
-    fn with_value(
-        &mut self,
-        text: &str,
-        say: impl FnOnce(&Self, &rhai::Dynamic) -> String,
-    ) -> Result<(), Box<Report>> {
+    fn with_value(&mut self, text: &str, say: impl FnOnce(&Self, &rhai::Dynamic) -> String) -> Result<(), Box<Report>> {
         let (interrupts, host) = (self.interrupts, self.host);
         interrupts.during(host, |cancel| {
             let value = self.session.borrow_mut().run(text, &cancel)?;
@@ -146,7 +145,9 @@ pub fn complete(session: &Session, line: &str, at: usize) -> (usize, Vec<String>
     let Some(space) = typed.find(char::is_whitespace).filter(|space| *space > colon) else {
         let fits = COMMANDS.iter().filter(|(name, ..)| name.starts_with(&typed[colon..]));
         let end = |takes: &str| if takes.is_empty() { "" } else { " " };
-        return (colon, fits.map(|(name, takes, _)| format!("{name}{}", end(takes))).collect());
+        let mut words: Vec<String> = fits.map(|(name, takes, _)| format!("{name}{}", end(takes))).collect();
+        words.sort();
+        return (colon, words);
     };
     let start = space + 1;
     match &typed[colon..space] {

@@ -18,7 +18,8 @@ use show::Screen;
 use super::args::Repl;
 use super::console::Terminal;
 use super::exit::Exit;
-use super::host::{Interrupts, on_host, show_end};
+use super::host::{Interrupts, close, on_host, show_end};
+use super::report;
 use crate::host::{Fault, Host};
 use crate::script::{Library, Report, Session};
 
@@ -34,14 +35,12 @@ pub fn repl(repl: &Repl) -> Exit {
     let typed = std::io::stdin().is_terminal();
     let interrupts = if typed { Interrupts::of_a_session() } else { Interrupts::default() };
     on_host(&repl.host, &interrupts, |host, terminal| {
-        let session = Session::new(host, Library::new(repl.host.lib.clone()), "repl")?;
+        let (session, broken) = Session::new(host, Library::new(repl.host.lib.clone()), "repl");
+        broken.iter().for_each(report::show);
         let session = Rc::new(RefCell::new(session));
         let mut room = Room { session, host, interrupts: &interrupts, screen: Screen::of_stdout() };
         let ended = if typed { room.typed(terminal) } else { room.piped() };
-        // What lines left open is closed newest first, and before their variables go, which have an order of their own.
-        // What cannot be closed now is tried again, and told, at the end of the host.
-        host.end().set();
-        host.release_all();
+        close(host);
         ended
     })
 }
@@ -57,12 +56,14 @@ impl Room<'_> {
         while !self.host.end().is_set() {
             let line = editor::read(&mut editor, history.as_deref());
             match line {
+                Line::Text(text) if text.trim().is_empty() => {}
                 Line::Text(text) => {
                     self.screen.columns = Screen::of_stdout().columns;
                     match self.take(&text) {
                         Ok(Next::Quit) => return Ok(()),
                         Ok(Next::Line) => {}
-                        Err(report) if report.fault.is_stopped() => self.say("stopped"),
+                        // Behind the `^C` that the terminal wrote.
+                        Err(report) if report.fault.is_stopped() => self.say("\nstopped"),
                         Err(report) => drop(show_end(&report)),
                     }
                 }

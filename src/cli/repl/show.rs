@@ -87,10 +87,12 @@ fn is_plain(value: &Dynamic) -> bool {
 fn handle(session: &Session, value: &Dynamic, screen: &Screen, cancel: &Cancel) -> String {
     let kind = session.type_of(value);
     if let Some(said) = session.says(value).filter(|said| !said.is_empty()) {
-        return if said.contains('\n') { said.trim_end().to_string() } else { format!("{kind}: {said}") };
+        let named = said.contains(&kind) || said.contains('\n');
+        return if named { said.trim_end().to_string() } else { format!("{kind}: {said}") };
     }
     let found = session.look(value, cancel);
-    let rows: Vec<(String, String)> = found.iter().map(|(name, value)| (name.clone(), long(session, name, value))).collect();
+    let rows: Vec<(String, String)> =
+        found.iter().map(|(name, value)| (name.clone(), long(session, name, value))).collect();
     match rows.is_empty() {
         true => kind,
         false => format!("{kind}\n{}", pairs(&rows, screen)),
@@ -162,7 +164,9 @@ pub fn more(text: &mut String, all: usize, what: &str, screen: &Screen) {
 /// A value in a line of its own: the exact number stands behind a size.
 fn long(session: &Session, name: &str, value: &Dynamic) -> String {
     match value.as_int() {
-        Ok(bytes) if bytes >= 1024 && BYTES.contains(&name) => format!("{} ({bytes})", short(session, Some(name), value)),
+        Ok(bytes) if bytes >= 1024 && BYTES.contains(&name) => {
+            format!("{} ({bytes})", short(session, Some(name), value))
+        }
         _ => short(session, Some(name), value),
     }
 }
@@ -181,7 +185,11 @@ pub fn short(session: &Session, name: Option<&str>, value: &Dynamic) -> String {
     if value.is_string() {
         let text = value.to_string();
         let cut = cut(&text, MOST_TEXT);
-        return if name.is_some() && !text.is_empty() && !text.contains(['\n', '"']) { cut } else { format!("{cut:?}") };
+        return if name.is_some() && !text.is_empty() && !text.contains(['\n', '"']) {
+            cut
+        } else {
+            format!("{cut:?}")
+        };
     }
     if let Ok(number) = value.as_float() {
         return float(number);
@@ -195,12 +203,15 @@ pub fn short(session: &Session, name: Option<&str>, value: &Dynamic) -> String {
     if let Some(list) = value.read_lock::<Array>() {
         let items: Vec<String> = list.iter().take(MOST_ITEMS).map(|item| short(session, None, item)).collect();
         let line = format!("[{}]", items.join(", "));
-        let long = line.chars().count() > MOST_TEXT || list.len() > MOST_ITEMS;
+        let long = line.chars().count() > MOST_TEXT || list.len() > MOST_ITEMS || table::fits(&list);
         return if long { format!("a list of {}", list.len()) } else { line };
     }
     if let Some(map) = value.read_lock::<Map>() {
-        let pairs: Vec<String> =
-            map.iter().take(MOST_ITEMS).map(|(name, value)| format!("{name}: {}", short(session, None, value))).collect();
+        let pairs: Vec<String> = map
+            .iter()
+            .take(MOST_ITEMS)
+            .map(|(name, value)| format!("{name}: {}", short(session, None, value)))
+            .collect();
         let line = format!("#{{ {} }}", pairs.join(", "));
         return if line.chars().count() > MOST_TEXT { format!("a map of {}", map.len()) } else { line };
     }
@@ -234,8 +245,10 @@ fn hex(blob: &[u8], screen: &Screen) -> String {
         let hex: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let (left, right) = hex.split_at(hex.len().min(8));
         let digits = format!("{}  {}", left.join(" "), right.join(" "));
-        let shown: String =
-            bytes.iter().map(|byte| if byte.is_ascii_graphic() || *byte == b' ' { *byte as char } else { '.' }).collect();
+        let shown: String = bytes
+            .iter()
+            .map(|byte| if byte.is_ascii_graphic() || *byte == b' ' { *byte as char } else { '.' })
+            .collect();
         let _ = write!(text, "\n{}  {digits:48}  {shown}", screen.dim(&format!("{:08x}", row * 16)));
     }
     if blob.len() > MOST_BYTES {

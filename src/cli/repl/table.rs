@@ -26,11 +26,18 @@ pub fn of_maps(session: &Session, list: &Array, screen: &Screen) -> String {
     let cell = |map: &Map, key: &str| match map.get(key) {
         None => String::new(),
         Some(value) if value.is_unit() => "-".into(),
-        Some(value) => short(session, Some(key), value),
+        Some(value) if value.is_string() => one_line(&value.to_string()),
+        Some(value) => match value.read_lock::<Array>() {
+            // The titles say what it is: no brackets and quotes.
+            Some(list) if list.iter().all(Dynamic::is_string) => {
+                one_line(&list.iter().map(Dynamic::to_string).collect::<Vec<_>>().join(", "))
+            }
+            _ => short(session, Some(key), value),
+        },
     };
-    let rows: Vec<Vec<String>> =
-        maps.iter().map(|map| keys.iter().map(|key| cell(map, key)).collect()).collect();
-    let right: Vec<bool> = keys.iter().map(|key| maps.iter().filter_map(|map| map.get(key.as_str())).all(is_number)).collect();
+    let rows: Vec<Vec<String>> = maps.iter().map(|map| keys.iter().map(|key| cell(map, key)).collect()).collect();
+    let right: Vec<bool> =
+        keys.iter().map(|key| maps.iter().filter_map(|map| map.get(key.as_str())).all(is_number)).collect();
     let mut text = lines(&keys, &rows, &right, screen);
     more(&mut text, list.len(), "rows", screen);
     text.trim_end().to_string()
@@ -38,8 +45,14 @@ pub fn of_maps(session: &Session, list: &Array, screen: &Screen) -> String {
 
 /// What names a row comes first; maps have their keys by the alphabet.
 fn order(keys: &mut [String]) {
-    let place = |key: &str| ["name", "host", "node", "path", "number"].iter().position(|first| *first == key).unwrap_or(9);
+    let place =
+        |key: &str| ["name", "host", "node", "path", "number"].iter().position(|first| *first == key).unwrap_or(9);
     keys.sort_by_key(|key| place(key));
+}
+
+/// Line ends and the like would break the table.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn is_number(value: &Dynamic) -> bool {
@@ -50,7 +63,11 @@ fn is_number(value: &Dynamic) -> bool {
 pub fn lines(titles: &[String], rows: &[Vec<String>], right: &[bool], screen: &Screen) -> String {
     let mut widths: Vec<usize> = (0..titles.len())
         .map(|column| {
-            rows.iter().map(|row| row[column].chars().count()).chain([titles[column].chars().count()]).max().unwrap_or(0)
+            rows.iter()
+                .map(|row| row[column].chars().count())
+                .chain([titles[column].chars().count()])
+                .max()
+                .unwrap_or(0)
         })
         .collect();
     while widths.iter().map(|width| width + 2).sum::<usize>() > screen.columns + 2 {

@@ -6,7 +6,8 @@ use crate::script::{Library, Session};
 fn with(lines: &str, body: impl FnOnce(&dyn Fn(&str) -> Vec<String>)) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let host = Host::new(runtime.handle().clone(), Arc::new(Silent));
-    let mut session = Session::new(&host, Library::default(), "repl").unwrap();
+    let (mut session, broken) = Session::new(&host, Library::default(), "repl");
+    assert!(broken.is_empty());
     session.run(lines, &host.end().child()).map(drop).unwrap();
     body(&|line| session.complete(line, line.len()).1);
     host.end().set();
