@@ -1,6 +1,7 @@
 //! The host that `kar run`, `kar eval` and `kar repl` work on: made, given its signals, and closed in order.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use nix::sys::termios::{SetArg, tcgetattr, tcsetattr};
 use tokio::signal::unix::{SignalKind, signal};
@@ -52,18 +53,30 @@ impl Interrupts {
         self.line().is_none_or(|line| line.work.is_some())
     }
 
-    /// Whether this Ctrl-C was for a line alone. The third one for a line that does not end is for all.
-    fn taken(&self) -> bool {
-        let Some(mut line) = self.line() else { return false };
+    /// Whom this Ctrl-C is for. The third one for a line that does not end is for all.
+    fn taken(&self) -> Taken {
+        let Some(mut line) = self.line() else { return Taken::Ends { asked: false } };
         line.pressed += 1;
-        let Line { work: Some(work), pressed } = &*line else { return true };
+        let Line { work: Some(work), pressed } = &*line else { return Taken::ForTheLine };
         work.set();
-        if *pressed == 2 {
-            let fault = Fault::new("host.busy", "this line does not end yet");
-            show_fault(&fault.hint("Ctrl-C once more ends kar itself"));
+        match pressed {
+            1 => Taken::ForTheLine,
+            2 => {
+                let fault = Fault::new("host.busy", "this line does not end yet");
+                show_fault(&fault.hint("Ctrl-C once more ends kar itself"));
+                Taken::ForTheLine
+            }
+            _ => Taken::Ends { asked: true },
         }
-        *pressed < 3
     }
+}
+
+enum Taken {
+    ForTheLine,
+    /// Ends all; `asked`: the work at hand was told before, and waited for.
+    Ends {
+        asked: bool,
+    },
 }
 
 /// A killed kar leaves nothing mounted: see `kit::namespace`. Where the kernel does not allow it, mounts are the
@@ -141,6 +154,9 @@ fn workers() -> usize {
     std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 8))
 }
 
+/// As long as it is tried to close what is open when the script is no longer waited for.
+const RELEASE: Duration = Duration::from_secs(8);
+
 /// Ctrl-C, SIGTERM and SIGHUP end the run in order; a second one ends it without waiting for the script. In a session
 /// Ctrl-C ends the line at work, and the others end the session at once while it waits for a line.
 fn end_on_signals(host: &Host, interrupts: Interrupts) -> std::io::Result<()> {
@@ -151,21 +167,27 @@ fn end_on_signals(host: &Host, interrupts: Interrupts) -> std::io::Result<()> {
     let terminal = tcgetattr(std::io::stdin()).ok();
     let host = host.clone();
     host.runtime().clone().spawn(async move {
+        // Whether a line, or the script, was asked before and goes on all the same.
         let mut any = async || loop {
             tokio::select! {
-                _ = interrupt.recv() => if !interrupts.taken() { return },
-                _ = terminate.recv() => return,
-                _ = hangup.recv() => return,
+                _ = interrupt.recv() => match interrupts.taken() {
+                    Taken::ForTheLine => {}
+                    Taken::Ends { asked } => return asked,
+                },
+                _ = terminate.recv() => return false,
+                _ = hangup.recv() => return false,
             }
         };
-        any().await;
+        let asked = any().await;
         host.end().set();
-        if interrupts.at_work() {
+        if interrupts.at_work() && !asked {
             any().await;
         }
         let host = host.clone();
-        let released = tokio::task::spawn_blocking(move || host.release_all()).await;
-        released.into_iter().flatten().for_each(|fault| show_fault(&fault));
+        // What does not let go may hold what the release needs.
+        let released = tokio::task::spawn_blocking(move || host.release_all());
+        let released = tokio::time::timeout(RELEASE, released).await.into_iter().flatten();
+        released.flatten().for_each(|fault| show_fault(&fault));
         if let Some(settings) = terminal {
             let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &settings);
         }

@@ -117,6 +117,7 @@ fn help_for_all_a_module_and_a_function() {
     kar.line(":help serve");
     kar.line(":hepl");
     kar.line(":type");
+    kar.line("exit");
     kar.shows(&format!(
         "{HELLO}{}",
         r#"kar> :help log
@@ -168,6 +169,14 @@ hint: did you mean `:help`?
 hint: `:help` lists them
 kar> :type
 error[repl.command]: something is missing: `:type EXPR`
+kar> exit
+error[script.variable]: there is no variable `exit` here
+ --> repl:2:1:1
+  |
+1 | exit
+  | ^^^^
+
+hint: did you mean `:quit`?
 kar>"#
     ));
 }

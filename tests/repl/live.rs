@@ -160,3 +160,22 @@ fn a_session_that_is_told_to_end_closes_what_is_open() {
         });
     }
 }
+
+#[test]
+fn a_line_that_does_not_end_is_no_prison() {
+    let home = scratch();
+    let pipe = home.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut kar = Typed::start(home.path(), 60, |_| {});
+    let port = serve(&mut kar, "server");
+    // Nobody will ever open the other end.
+    kar.keys("print(\"at\" + \"work\"); log::journal(\"pipe\")\r");
+    kar.until("the line at work", |screen| screen.lines().any(|line| line == "atwork"));
+    kar.keys("\x03");
+    kar.until("the first", |screen| screen.contains("^C"));
+    kar.keys("\x03");
+    kar.until("what a third one does", |screen| screen.contains("hint: Ctrl-C once more ends kar itself"));
+    kar.keys("\x03");
+    assert_eq!(kar.ended().code(), Some(130));
+    std::net::UdpSocket::bind(("127.0.0.1", port)).expect("the port is free");
+}

@@ -98,7 +98,7 @@ impl Room<'_> {
         }
         let (interrupts, host) = (self.interrupts, self.host);
         interrupts.during(host, |cancel| {
-            let value = self.session.borrow_mut().run(text, &cancel)?;
+            let value = self.session.borrow_mut().run(text, &cancel).map_err(|report| meant(text, report))?;
             self.say(&show::value_text(&self.session.borrow(), &value, &self.screen, &cancel));
             self.drop_value(value);
             Ok(Next::Line)
@@ -131,4 +131,15 @@ impl Room<'_> {
 
 fn is_command(text: &str) -> bool {
     text.trim_start().starts_with(':')
+}
+
+/// `exit` is no word of the language; what was meant is a command.
+fn meant(text: &str, mut report: Box<Report>) -> Box<Report> {
+    let command = match text.trim().trim_end_matches([';', '(', ')']) {
+        "exit" | "quit" => ":quit",
+        "help" => ":help",
+        _ => return report,
+    };
+    report.fault.hints = vec![format!("did you mean `{command}`?")];
+    report
 }
