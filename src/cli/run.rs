@@ -31,7 +31,7 @@ pub fn run(run: Run) -> Exit {
             return Exit::of(&report.fault);
         }
     };
-    let (values, among) = match recipe_args::parse(&recipe, words) {
+    let (values, among) = match recipe_args::parse(&recipe, first, words) {
         Ok(parsed) => parsed,
         Err(Refusal::Usage(error)) => {
             let _ = error.print();

@@ -133,7 +133,9 @@ fn type_name(engine: &Engine, module: &str, rust: &str) -> String {
             let last = other.rsplit("::").next().unwrap_or(other);
             let full = format!("{}::{module}::{last}", module_path!().trim_end_matches("::doc"));
             let named = engine.map_type_name(&full);
-            if named == full { last.to_lowercase() } else { named.to_string() }
+            // A handle that several modules share stands beside them: its name is that of its Rust type.
+            let bare = last.trim_end_matches("Handle").trim_end_matches("Value");
+            if named == full { bare.to_lowercase() } else { named.to_string() }
         }
     }
 }

@@ -39,8 +39,7 @@ pub fn topic(topic: Option<&str>) -> Result<String> {
     if let Some(module) = MODULES.iter().find(|module| module.name == topic) {
         let mut text = format!("{}: {}\n\n", module.name, module.about);
         for entry in entries(module.name) {
-            let first = entry.comment.lines().next().unwrap_or_default();
-            let _ = writeln!(text, "{}\n    {first}", signature(entry));
+            let _ = writeln!(text, "{}\n{}", signature(entry), first_sentence(&entry.comment));
         }
         return Ok(text);
     }
@@ -59,6 +58,18 @@ pub fn topic(topic: Option<&str>) -> Result<String> {
                 .hint("`kar doc` lists the modules, `kar doc MODULE` what one has"))
         }
     }
+}
+
+/// The first sentence of a comment, indented, with the comment's own line breaks.
+fn first_sentence(comment: &str) -> String {
+    let paragraph = comment.trim().split("\n\n").next().unwrap_or_default();
+    let end = paragraph
+        .match_indices(['.', ';'])
+        .map(|(at, _)| at)
+        .find(|at| paragraph[at + 1..].starts_with(char::is_whitespace))
+        .unwrap_or(paragraph.len());
+    let sentence = paragraph[..end].trim_end_matches('.').lines().map(|line| format!("    {}", line.trim()));
+    sentence.collect::<Vec<_>>().join("\n")
 }
 
 /// `module::name` also for what hangs on a handle: `disk::write_table`.
