@@ -60,10 +60,10 @@ fn flowing(lines: &[&str]) -> String {
     let mut text = String::new();
     for line in lines {
         let begins = line.starts_with(|c: char| !c.is_alphanumeric() && !"`\"(".contains(c));
-        text += if line.is_empty() || begins || text.ends_with('\n') { "\n" } else { " " };
-        text += line;
-        if line.is_empty() {
-            text += "\n";
+        match line.is_empty() {
+            true => text += "\n\n",
+            false if text.ends_with('\n') => text += line,
+            false => text += &format!("{}{line}", if begins { '\n' } else { ' ' }),
         }
     }
     text.trim().to_string()
@@ -73,6 +73,10 @@ fn arg(param: &Param) -> Arg {
     let mut help = param.help.clone();
     if let Some(value) = param.shown() {
         help = format!("{help} [default: {value}]").trim().to_string();
+    }
+    // clap checks and shows the choices of a single value; those of a list are shown as clap would.
+    if param.kind == Kind::List && !param.choices.is_empty() {
+        help = format!("{help} [possible values: {}]", param.choices.join(", ")).trim().to_string();
     }
     let arg = Arg::new(param.name.clone()).long(param.name.replace('_', "-")).help(help).required(param.required);
     let arg = match param.kind {

@@ -8,7 +8,7 @@ use super::args::{HostArgs, Run};
 use super::console::Terminal;
 use super::exit::Exit;
 use super::recipe_args::{self, Refusal};
-use super::report::{show, show_fault};
+use super::report::{show, show_all, show_fault};
 use crate::host::{Fault, Host};
 use crate::kit::namespace;
 use crate::script::run::{Recipe, STACK, target};
@@ -44,7 +44,7 @@ pub fn run(run: Run) -> Exit {
     };
     let findings = recipe.check();
     if !findings.is_empty() {
-        findings.iter().for_each(show);
+        show_all(&findings);
         return Exit::Script;
     }
     library.dirs.extend(among.lib.clone());

@@ -47,7 +47,7 @@ pub fn topic(topic: Option<&str>) -> Result<String> {
     match documented(found) {
         found if !found.is_empty() => Ok(found
             .iter()
-            .map(|entry| format!("{}\n\n{}", signature(entry), body(entry)))
+            .map(|entry| format!("{}\n\n{}", signature(entry), plain(&entry.comment)))
             .collect::<Vec<_>>()
             .join("\n")),
         _ => {
@@ -58,6 +58,22 @@ pub fn topic(topic: Option<&str>) -> Result<String> {
                 .hint("`kar doc` lists the modules, `kar doc MODULE` what one has"))
         }
     }
+}
+
+/// A comment for the terminal: headings as words with a colon, examples indented in place of their fences.
+fn plain(comment: &str) -> String {
+    let mut text = String::new();
+    let mut fenced = false;
+    for line in comment.trim().lines() {
+        match (line.trim_end(), line.strip_prefix("# ")) {
+            (line, _) if line.starts_with("```") => fenced = !fenced,
+            ("", _) => text.push('\n'),
+            (line, _) if fenced => text += &format!("    {line}\n"),
+            (_, Some(heading)) => text += &format!("{heading}:\n"),
+            (line, None) => text += &format!("{line}\n"),
+        }
+    }
+    text
 }
 
 /// The first sentence of a comment, indented, with the comment's own line breaks.
