@@ -9,16 +9,19 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PAGES: [&str; 5] = [
-    "README.md",
-    "docs/guide/first-run.md",
-    "docs/guide/writing-a-recipe.md",
-    "docs/concepts/rehearsal.md",
-    "docs/concepts/chain.md",
-];
-
 fn repo() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All pages that people wrote; the reference has tests of its own.
+fn pages() -> Vec<PathBuf> {
+    let mut pages = vec![repo().join("README.md"), repo().join("docs/architecture.md")];
+    for folder in ["docs/guide", "docs/concepts"] {
+        let entries = std::fs::read_dir(repo().join(folder)).unwrap().map(|entry| entry.unwrap().path());
+        pages.extend(entries.filter(|path| path.extension().is_some_and(|end| end == "md")));
+    }
+    pages.sort();
+    pages
 }
 
 /// One fenced block: the words behind its backticks, and the lines in it.
@@ -92,7 +95,8 @@ fn words(line: &str) -> String {
                 run.push(c);
                 continue;
             }
-            let hex = run.chars().all(|c| c.is_ascii_hexdigit() || ".-".contains(c));
+            let bare = run.strip_prefix("0x").unwrap_or(&run);
+            let hex = bare.chars().all(|c| c.is_ascii_hexdigit() || ".-".contains(c));
             let number = hex && (run.contains(|c: char| c.is_ascii_digit()) || run.len() == 36);
             plain += if number { "0" } else { &run };
             run.clear();
@@ -124,6 +128,10 @@ fn sessions(page: &str, folder: &Path) -> (String, Vec<String>) {
                     after[..length].join("\n")
                 ));
             }
+            // An empty line sets a command apart from what the one before printed.
+            if new.last().is_some_and(|line: &String| !line.starts_with("$ ") && !line.is_empty()) {
+                new.push(String::new());
+            }
             new.push(first.clone());
             new.extend(got);
             rest = &after[length..];
@@ -138,8 +146,7 @@ fn sessions(page: &str, folder: &Path) -> (String, Vec<String>) {
 
 /// Calls `look` with each page's path, its text, and a folder that holds its recipes.
 fn each_page(look: impl Fn(&Path, &str, &Path)) {
-    for page in PAGES {
-        let path = repo().join(page);
+    for path in pages() {
         let folder = tempfile::tempdir().unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         recipes(&text, folder.path());
@@ -162,13 +169,13 @@ fn sessions_print_what_the_pages_show() {
 #[test]
 fn recipes_in_pages_pass_the_check() {
     let mut count = 0;
-    for page in PAGES {
+    for page in pages() {
         let folder = tempfile::tempdir().unwrap();
-        let text = std::fs::read_to_string(repo().join(page)).unwrap();
+        let text = std::fs::read_to_string(&page).unwrap();
         for name in recipes(&text, folder.path()) {
             let mut check = Command::new(env!("CARGO_BIN_EXE_kar"));
             let output = check.arg("check").arg(&name).current_dir(&folder).output().unwrap();
-            assert!(output.status.success(), "{page}: {}", String::from_utf8_lossy(&output.stderr));
+            assert!(output.status.success(), "{}: {}", page.display(), String::from_utf8_lossy(&output.stderr));
             count += 1;
         }
     }
@@ -188,7 +195,7 @@ fn links_lead_somewhere() {
 #[test]
 fn a_wrong_session_is_seen() {
     let folder = tempfile::tempdir().unwrap();
-    let page = "```console\n$ echo node1 took 12 s\nnode1 took 3 s\n$ false\n$ echo $?\n1\n```\n";
+    let page = "```console\n$ echo node1 took 12 s\nnode1 took 3 s\n\n$ false\n$ echo $?\n1\n```\n";
     let (new, wrong) = sessions(page, folder.path());
     assert!(wrong.is_empty(), "{wrong:?}");
     assert_eq!(new, page.replace("took 3", "took 12"));

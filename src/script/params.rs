@@ -1,6 +1,7 @@
 //! PARAMS: what a recipe takes, read without running it.
 
 use std::fmt;
+use std::time::Duration;
 
 use rhai::{AST, Dynamic, Expr, Map, Position, Stmt};
 
@@ -247,7 +248,12 @@ impl Param {
     pub fn shown(&self) -> Option<String> {
         match self.kind {
             Kind::Size => self.value.as_int().ok().filter(|n| *n > 0).map(|n| format_size(n as u64).replace(' ', "")),
-            Kind::Time => self.value.as_float().ok().filter(|s| *s > 0.0).map(|s| format!("{s}s")),
+            Kind::Time => {
+                let time = self.value.as_float().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
+                // `1m 30s`, in the one word that a command line takes.
+                time.filter(|time| !time.is_zero())
+                    .map(|time| humantime::format_duration(time).to_string().replace(' ', ""))
+            }
             Kind::List => texts(&self.value).filter(|list| !list.is_empty()).map(|list| list.join(",")),
             Kind::Flag => self.value.as_bool().ok().filter(|on| *on).map(|_| "true".into()),
             _ => Some(self.value.to_string()).filter(|text| !text.is_empty()),
