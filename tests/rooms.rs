@@ -3,6 +3,8 @@
 
 #[path = "rooms/lists.rs"]
 mod lists;
+#[path = "rooms/place.rs"]
+mod place;
 #[path = "rooms/source.rs"]
 mod source;
 #[path = "rooms/text.rs"]

@@ -53,7 +53,8 @@ pub fn functions() -> &'static [Function] {
         let mut all = Vec::new();
         for module in MODULES {
             let mut engine = Engine::new_raw();
-            (module.types)(&mut engine);
+            // Of all modules: a table is fitted to a disk.
+            MODULES.iter().for_each(|module| (module.types)(&mut engine));
             engine.register_static_module(module.name, (module.make)().into());
             let mut found = engine.collect_fn_metadata(
                 None,
@@ -80,7 +81,7 @@ fn function(engine: &Engine, module: &'static str, data: &rhai::FuncMetadata) ->
         .iter()
         .filter(|param| !param.contains("NativeCallContext"))
         .map(|param| match param.split_once(':') {
-            Some((name, kind)) => format!("{}: {}", name.trim(), type_name(engine, module, kind)),
+            Some((name, kind)) => format!("{}: {}", name.trim(), type_name(engine, kind)),
             None => param.to_string(),
         })
         .collect();
@@ -97,7 +98,7 @@ fn function(engine: &Engine, module: &'static str, data: &rhai::FuncMetadata) ->
         name: data.name.trim_start_matches("get$").to_string(),
         role,
         params,
-        returns: type_name(engine, module, &data.return_type),
+        returns: type_name(engine, &data.return_type),
         of,
         comment,
     }
@@ -110,7 +111,7 @@ fn bare(line: &str) -> &str {
 }
 
 /// A Rust type as scripts name it.
-fn type_name(engine: &Engine, module: &str, rust: &str) -> String {
+fn type_name(engine: &Engine, rust: &str) -> String {
     let rust = rust.trim().trim_start_matches("&mut ").trim_start_matches('&').trim();
     let inner = ["Raw<", "RhaiResultOf<", "Result<"]
         .iter()
@@ -131,11 +132,11 @@ fn type_name(engine: &Engine, module: &str, rust: &str) -> String {
         "SinkValue" => "sink".into(),
         other => {
             let last = other.rsplit("::").next().unwrap_or(other);
-            let full = format!("{}::{module}::{last}", module_path!().trim_end_matches("::doc"));
-            let named = engine.map_type_name(&full);
-            // A handle that several modules share stands beside them: its name is that of its Rust type.
-            let bare = last.trim_end_matches("Handle").trim_end_matches("Value");
-            if named == full { bare.to_lowercase() } else { named.to_string() }
+            // The signature has the bare Rust name; the engine knows the type by its path.
+            let rooms = MODULES.iter().map(|m| m.name).chain(["disks"]);
+            let paths = rooms.map(|room| format!("{}::{room}::{last}", module_path!().trim_end_matches("::doc")));
+            let mut names = paths.map(|path| (engine.map_type_name(&path).to_string(), path));
+            names.find(|(name, path)| name != path).map_or_else(|| last.to_lowercase(), |(name, _)| name)
         }
     }
 }

@@ -59,7 +59,8 @@ pub mod module {
     /// stream::file("no/such/file")                                               // => throws stream.open
     /// ```
     #[rhai_fn(return_raw)]
-    pub fn file(path: &str) -> Raw<SourceValue> {
+    pub fn file(ctx: NativeCallContext, path: &str) -> Raw<SourceValue> {
+        host_of(&ctx);
         Ok(SourceValue::new(Box::new(stream::file(Path::new(path))?)))
     }
 
@@ -75,7 +76,8 @@ pub mod module {
     /// stream::blob(7)                                                    // => throws stream.argument
     /// ```
     #[rhai_fn(return_raw)]
-    pub fn blob(data: Dynamic) -> Raw<SourceValue> {
+    pub fn blob(ctx: NativeCallContext, data: Dynamic) -> Raw<SourceValue> {
+        host_of(&ctx);
         let bytes = match data.type_name() {
             _ if data.is_blob() => data.into_blob().unwrap_or_default(),
             _ if data.is_string() => data.to_string().into_bytes(),
@@ -124,7 +126,8 @@ pub mod module {
     /// stream::zstd(stream::blob("x"), 23)                      // => throws stream.zstd
     /// ```
     #[rhai_fn(return_raw)]
-    pub fn zstd(source: SourceValue, level: i64) -> Raw<SourceValue> {
+    pub fn zstd(ctx: NativeCallContext, source: SourceValue, level: i64) -> Raw<SourceValue> {
+        host_of(&ctx);
         Ok(SourceValue::new(Box::new(stream::zstd(source.take()?, level)?)))
     }
 
@@ -140,7 +143,8 @@ pub mod module {
     /// stream::copy(stream::unzstd(stream::blob("plain")), stream::discard())     // => throws stream.zstd
     /// ```
     #[rhai_fn(return_raw)]
-    pub fn unzstd(source: SourceValue) -> Raw<SourceValue> {
+    pub fn unzstd(ctx: NativeCallContext, source: SourceValue) -> Raw<SourceValue> {
+        host_of(&ctx);
         Ok(SourceValue::new(Box::new(stream::unzstd(source.take()?)?)))
     }
 

@@ -8,4 +8,5 @@ mod failures;
 mod flow;
 mod image;
 mod listing;
+mod loader;
 mod site;

@@ -274,7 +274,8 @@ pub mod module {
     /// session.start()                    // => throws chain.nobody
     /// ```
     #[rhai_fn(global, name = "start", return_raw)]
-    pub fn start_now(session: &mut Session) -> Raw<()> {
+    pub fn start_now(ctx: NativeCallContext, session: &mut Session) -> Raw<()> {
+        host_of(&ctx);
         Ok(session.0.offer.start()?)
     }
 
@@ -317,7 +318,8 @@ pub mod module {
     /// session.wait()                     // => throws chain.stopped
     /// ```
     #[rhai_fn(global, return_raw)]
-    pub fn stop(session: &mut Session) -> Raw<()> {
+    pub fn stop(ctx: NativeCallContext, session: &mut Session) -> Raw<()> {
+        host_of(&ctx);
         Ok(session.0.hold.release()?)
     }
 }
