@@ -15,7 +15,7 @@ fn repo() -> &'static Path {
 
 /// All pages that people wrote; the reference has tests of its own.
 fn pages() -> Vec<PathBuf> {
-    let mut pages = vec![repo().join("README.md"), repo().join("docs/architecture.md")];
+    let mut pages = ["README.md", "docs/architecture.md", "docs/performance.md"].map(|page| repo().join(page)).to_vec();
     for folder in ["docs/guide", "docs/concepts"] {
         let entries = std::fs::read_dir(repo().join(folder)).unwrap().map(|entry| entry.unwrap().path());
         pages.extend(entries.filter(|path| path.extension().is_some_and(|end| end == "md")));
