@@ -4,6 +4,7 @@
 //! in [`MODULES`], and run the tests: they name what is missing.
 
 pub mod doc;
+pub mod errors;
 pub mod ground;
 pub mod prelude;
 

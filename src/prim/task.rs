@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::callback::fault_of;
+use super::errors::fault_of;
 use super::prelude::*;
 use crate::host::{Worker, time_of};
 
