@@ -10,7 +10,7 @@ use crate::script::{Library, Script};
 
 pub fn lib(args: &Lib) -> Exit {
     let library = Library::new(args.lib.clone());
-    let modules = library.modules();
+    let modules = library.here().modules();
     match &args.copy {
         None => {
             let origin =

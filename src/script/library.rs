@@ -44,6 +44,11 @@ impl Library {
         Library { dirs, near: None }
     }
 
+    /// The same library as seen by a recipe in the current folder.
+    pub fn here(&self) -> Self {
+        Library { dirs: self.dirs.clone(), near: Some(PathBuf::new()) }
+    }
+
     /// The same library as seen by this recipe.
     pub fn beside(&self, recipe: &Script) -> Self {
         let near = match &recipe.origin {

@@ -43,7 +43,10 @@ pub fn topic(topic: Option<&str>) -> Result<String> {
         }
         return Ok(text);
     }
-    let found: Vec<&Function> = functions().iter().filter(|f| f.path() == topic || name_of(f) == topic).collect();
+    let mut found: Vec<&Function> = functions().iter().filter(|f| f.path() == topic || name_of(f) == topic).collect();
+    if found.is_empty() {
+        found = functions().iter().filter(|f| f.name == topic).collect();
+    }
     match documented(found) {
         found if !found.is_empty() => Ok(found
             .iter()
