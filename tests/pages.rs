@@ -70,8 +70,8 @@ fn shell(folder: &Path, command: &str, before: i32) -> (Vec<String>, i32) {
     let mut path = OsString::from(kar);
     path.push(":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     let script = format!("exec 2>&1; (exit {before}); {command}");
-    let mut shell = Command::new("bash");
-    shell.arg("-c").arg(script).current_dir(folder).env("PATH", path).env("LC_ALL", "C.UTF-8");
+    let mut shell = Command::new("timeout");
+    shell.args(["180", "bash", "-c"]).arg(script).current_dir(folder).env("PATH", path).env("LC_ALL", "C.UTF-8");
     let output = shell.output().unwrap();
     // The folder as a person has it.
     let text = String::from_utf8_lossy(&output.stdout).replace(&*folder.to_string_lossy(), "/root");
