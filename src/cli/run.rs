@@ -10,7 +10,7 @@ use super::exit::Exit;
 use super::recipe_args::{self, Refusal};
 use super::report::{show, show_all, show_fault};
 use crate::host::{Fault, Host};
-use crate::kit::namespace;
+use crate::kit::caretaker;
 use crate::script::run::{Recipe, STACK, target};
 use crate::script::{Library, Report};
 
@@ -71,17 +71,9 @@ fn read(library: &Library, file: &str, words: &[String]) -> Result<Recipe, Box<R
     Recipe::read(&library, script)
 }
 
-/// A killed kar leaves nothing mounted: see `kit::namespace`. Where the kernel does not allow it, mounts are the
-/// machine's own, and are undone at every orderly end all the same.
-fn keep_mounts_private() {
-    if namespace::is_root() {
-        let _ = namespace::private_mounts();
-    }
-}
-
 /// Makes the host, runs `body` on the script's thread, and undoes at the end all that is still held.
 fn on_host(options: &HostArgs, body: impl FnOnce(&Host) -> Result<(), Box<Report>> + Send) -> Exit {
-    keep_mounts_private();
+    caretaker::enable();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

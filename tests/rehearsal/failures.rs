@@ -247,3 +247,27 @@ fn a_flow_without_one_of_its_functions() {
     failed(&output, &["rehearsing 3 nodes", "error[chain.nobody]"]);
     nothing_left(folder.path());
 }
+
+/// What the machine had mounted before kar began can be unmounted while kar runs, and is free then.
+#[test]
+fn a_running_kar_keeps_no_filesystem_of_others_busy() {
+    let folder = scratch();
+    let (image, dir) = (folder.path().join("other.img"), folder.path().join("other"));
+    std::fs::create_dir(&dir).unwrap();
+    run(Command::new("truncate").args(["-s", "20M"]).arg(&image));
+    run(Command::new("mkfs.ext4").arg("-q").arg(&image));
+    run(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&dir));
+    let mut node = Paused::start(folder.path(), "receive", &["--name", "node1"]);
+    // Its own image is attached and mounted by now, so all that it does to mounts it has done.
+    eventually(LONG, "the node has mounted its disk", || {
+        std::fs::read_to_string("/proc/self/mounts").unwrap().contains("/node1 ext4")
+    });
+    run(Command::new("umount").arg(&dir));
+    eventually(LONG, "the other image is free", || {
+        !run(Command::new("losetup").args(["-l", "-n", "-O", "BACK-FILE"])).contains("other.img")
+    });
+    assert!(node.child.try_wait().unwrap().is_none(), "kar was running all the while");
+    node.signal(Signal::SIGKILL);
+    assert_eq!(node.end().0, None);
+    nothing_left(folder.path());
+}
