@@ -260,7 +260,8 @@ fn a_running_kar_keeps_no_filesystem_of_others_busy() {
     let mut node = Paused::start(folder.path(), "receive", &["--name", "node1"]);
     // Its own image is attached and mounted by now, so all that it does to mounts it has done.
     eventually(LONG, "the node has mounted its disk", || {
-        std::fs::read_to_string("/proc/self/mounts").unwrap().contains("/node1 ext4")
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+        mounts.contains(&format!(" {}/node1 ext4 ", folder.path().display()))
     });
     run(Command::new("umount").arg(&dir));
     eventually(LONG, "the other image is free", || {
