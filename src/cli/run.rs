@@ -11,7 +11,8 @@ use super::recipe_args::{self, Refusal};
 use super::report::{show, show_fault};
 use crate::host::{Fault, Host};
 use crate::kit::namespace;
-use crate::script::run::{Recipe, STACK, target};
+use crate::prim::STACK;
+use crate::script::run::{Recipe, target};
 use crate::script::{Library, Report};
 
 pub fn run(run: Run) -> Exit {
@@ -82,7 +83,9 @@ fn keep_mounts_private() {
 /// Makes the host, runs `body` on the script's thread, and undoes at the end all that is still held.
 fn on_host(options: &HostArgs, body: impl FnOnce(&Host) -> Result<(), Box<Report>> + Send) -> Exit {
     keep_mounts_private();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build() {
+    // Its blocking threads run what servers ask of scripts.
+    let builder = &mut tokio::runtime::Builder::new_multi_thread();
+    let runtime = match builder.worker_threads(workers()).thread_stack_size(STACK).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             show_fault(&Fault::io("host.runtime", "start the runtime", error));

@@ -10,6 +10,7 @@ pub mod prelude;
 mod callback;
 mod disks;
 mod ends;
+mod faults;
 mod words;
 
 mod boot;
@@ -30,6 +31,8 @@ mod task;
 mod tftp;
 mod tree;
 
+pub use callback::STACK;
+pub use faults::fault_of;
 pub use ground::{Ground, Scripts};
 
 /// One script module, as `import`-less scripts see it: `name::function(..)`.
