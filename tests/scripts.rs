@@ -104,6 +104,27 @@ fn every_script_ends_as_it_says() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
+/// In `kar check` too, which runs nothing. What a function imports is read when it is called, and closes no circle.
+#[test]
+fn modules_that_import_each_other_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |a: &str, b: &str| {
+        std::fs::write(folder.path().join("main.rhai"), "import \"a\" as a;\nfn main() { a::one(); }\n").unwrap();
+        std::fs::write(folder.path().join("a.rhai"), a).unwrap();
+        std::fs::write(folder.path().join("b.rhai"), b).unwrap();
+        let run =
+            |what| Command::new(env!("CARGO_BIN_EXE_kar")).args([what, "main.rhai"]).current_dir(&folder).output();
+        ["check", "run"].map(|what| String::from_utf8(run(what).unwrap().stderr).unwrap())
+    };
+    let late = "fn one() { import \"b\" as b; b::two() }\n";
+    let back = "import \"a\" as a;\nfn two() { 2 }\n";
+    assert!(check(late, back).iter().all(|stderr| !stderr.contains("error[")));
+    for stderr in check("import \"b\" as b;\nfn one() { b::two() }\n", back) {
+        let wanted = "error[script.circle]: modules import each other in a circle: a.rhai -> b.rhai -> a.rhai\n --> b.rhai:1:8\n";
+        assert!(stderr.contains(wanted), "{stderr}");
+    }
+}
+
 #[test]
 fn the_reader_of_findings_sees_a_difference() {
     let text = "error[a.b]: no\n --> x/y.rhai:3:5 (built in)\n  |\n3 | x\n\nhint: do\n";
