@@ -15,8 +15,7 @@ use crate::script::{Kind, Param};
 /// clap's own (usage, help), or a fault that names the parameter and its value.
 pub fn parse(recipe: &Recipe, words: &[String]) -> Result<(Map, HostArgs), Refusal> {
     let command = command(recipe);
-    let name = command.get_name().to_string();
-    let matches = command.try_get_matches_from(std::iter::once(&name).chain(words)).map_err(Refusal::Usage)?;
+    let matches = command.try_get_matches_from(words).map_err(Refusal::Usage)?;
     let mut values = Map::new();
     for param in &recipe.params {
         let given: Vec<&String> = matches.get_many::<String>(&param.name).into_iter().flatten().collect();
@@ -48,7 +47,7 @@ fn joined(param: &Param, mut values: Vec<Dynamic>) -> Dynamic {
 
 fn command(recipe: &Recipe) -> Command {
     let about = recipe.script.about();
-    let command = Command::new(format!("kar run {}", recipe.script.name));
+    let command = Command::new(format!("kar run {}", recipe.script.name)).no_binary_name(true);
     let command = recipe.params.iter().fold(command, |command, param| command.arg(arg(param)));
     HostArgs::augment_args(command)
         .about(about.first().map(|line| line.to_string()).unwrap_or_default())

@@ -6,6 +6,9 @@ use std::io::{IsTerminal, Write as _};
 use crate::host::Fault;
 use crate::script::{Place, Report};
 
+/// Calls that are shown at either end of a long way.
+const SHOWN: usize = 8;
+
 /// Shows a report on standard error.
 pub fn show(report: &Report) {
     let text = render(report, colour());
@@ -29,7 +32,14 @@ pub fn render(report: &Report, colour: bool) -> String {
     if let Some(place) = place {
         snippet(&mut text, place, blue, red, off);
     }
-    for frame in frames {
+    for (number, frame) in frames.iter().enumerate() {
+        // A way of hundreds of calls is one that goes round: its ends say enough.
+        if frames.len() > 2 * SHOWN && (SHOWN..frames.len() - SHOWN).contains(&number) {
+            if number == SHOWN {
+                let _ = writeln!(text, "  .. {} calls more ..", frames.len() - 2 * SHOWN);
+            }
+            continue;
+        }
         let called =
             if frame.called_at.is_empty() { String::new() } else { format!("  called at {}", frame.called_at) };
         let _ = writeln!(text, "  in {}{called}", frame.function);

@@ -1,6 +1,7 @@
 //! `kar run`: from the command line to the exit code.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -10,7 +11,7 @@ use super::exit::Exit;
 use super::recipe_args::{self, Refusal};
 use super::report::{show, show_fault};
 use crate::host::{Fault, Host};
-use crate::kit::namespace;
+use crate::kit::{namespace, process};
 use crate::prim::STACK;
 use crate::script::run::{Recipe, target};
 use crate::script::{Library, Report};
@@ -122,6 +123,8 @@ fn on_host(options: &HostArgs, body: impl FnOnce(&Host) -> Result<(), Box<Report
         }
     };
     host.cancel().set();
+    // Those of tasks that nobody waited for.
+    process::end_all(process::GRACE);
     for fault in host.release_all() {
         show_fault(&fault);
         exit = if exit == Exit::Done { Exit::Failed } else { exit };
@@ -155,7 +158,11 @@ fn end_on_signals(host: &Host) -> std::io::Result<()> {
         host.cancel().set();
         any().await;
         let host = host.clone();
-        let released = tokio::task::spawn_blocking(move || host.release_all()).await;
+        let release = move || {
+            process::end_all(Duration::ZERO);
+            host.release_all()
+        };
+        let released = tokio::task::spawn_blocking(release).await;
         released.into_iter().flatten().for_each(|fault| show_fault(&fault));
         std::process::exit(Exit::Stopped as i32);
     });
