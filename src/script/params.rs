@@ -185,7 +185,10 @@ impl Param {
                 let number: i64 = text.parse().map_err(|_| bad(format!("takes a whole number, not `{text}`")))?;
                 number.into()
             }
-            Kind::Size => (parse_size(text).map_err(|f| bad(format!("takes a size: {}", f.message)))? as i64).into(),
+            Kind::Size => {
+                let bytes = parse_size(text).map_err(|f| bad(format!("takes a size: {}", f.message)))?;
+                i64::try_from(bytes).map_err(|_| bad(format!("takes a size below 8 EiB, not `{text}`")))?.into()
+            }
             Kind::Time => {
                 parse_duration(text).map_err(|f| bad(format!("takes a time: {}", f.message)))?.as_secs_f64().into()
             }
