@@ -176,3 +176,34 @@ fn the_reader_of_findings_sees_a_difference() {
     assert_eq!(printed(text), [wanted]);
     assert_ne!(printed(&text.replace(":3:", ":4:")), printed(text));
 }
+
+/// Runs a script that would never end by itself; gives the exit code and what it said.
+fn run_away(body: &str) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("away.rhai"), body).unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_kar")).args(["run", "away.rhai"]).current_dir(&folder).output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn recursion_without_end_is_told() {
+    let told = "error[script.recursion]: functions call each other without end\n";
+    let (code, said) = run_away("fn main(args) { again(1); }\nfn again(n) { again(n + 1) + 1 }\n");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.starts_with(told), "{said}");
+    // In a task's thread there is as much room.
+    let (code, said) =
+        run_away("fn main(args) { task::each([1, 2], |n| again(n)); }\nfn again(n) { again(n + 1) + 1 }\n");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("functions call each other without end"), "{said}");
+}
+
+#[test]
+fn memory_without_end_is_told_and_cannot_be_caught() {
+    let (code, said) = run_away(
+        "fn main(args) { try { grow(); } catch { } throw \"went on\"; }\nfn grow() { let s = \"x\"; loop { s += s; } }\n",
+    );
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.starts_with("error[script.memory]: the script holds "), "{said}");
+}

@@ -16,6 +16,16 @@ pub fn show(report: &Report) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
+/// Shows several, with an empty line between them.
+pub fn show_all(reports: &[Report]) {
+    for (number, report) in reports.iter().enumerate() {
+        if number > 0 {
+            let _ = std::io::stderr().lock().write_all(b"\n");
+        }
+        show(report);
+    }
+}
+
 pub fn show_fault(fault: &Fault) {
     show(&Box::<Report>::from(fault.clone()));
 }

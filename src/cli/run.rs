@@ -9,7 +9,7 @@ use super::args::{HostArgs, Run};
 use super::console::Terminal;
 use super::exit::Exit;
 use super::recipe_args::{self, Refusal};
-use super::report::{show, show_fault};
+use super::report::{show, show_all, show_fault};
 use crate::host::{Fault, Host};
 use crate::kit::{namespace, process};
 use crate::prim::STACK;
@@ -33,7 +33,7 @@ pub fn run(run: Run) -> Exit {
             return Exit::of(&report.fault);
         }
     };
-    let (values, among) = match recipe_args::parse(&recipe, words) {
+    let (values, among) = match recipe_args::parse(&recipe, first, words) {
         Ok(parsed) => parsed,
         Err(Refusal::Usage(error)) => {
             let _ = error.print();
@@ -46,7 +46,7 @@ pub fn run(run: Run) -> Exit {
     };
     let findings = recipe.check();
     if !findings.is_empty() {
-        findings.iter().for_each(show);
+        show_all(&findings);
         return Exit::Script;
     }
     library.dirs.extend(among.lib.clone());

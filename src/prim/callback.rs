@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rhai::{Array, Dynamic, Engine, FnPtr, Map, NativeCallContext};
 
-use super::faults::fault_of;
+use super::errors::fault_of;
 use super::ground::{Ground, Raw, keeping_place};
 use crate::host::{Result, Worker};
 

@@ -4,13 +4,13 @@
 //! in [`MODULES`], and run the tests: they name what is missing.
 
 pub mod doc;
+pub mod errors;
 pub mod ground;
 pub mod prelude;
 
 mod callback;
 mod disks;
 mod ends;
-mod faults;
 mod words;
 
 mod boot;
@@ -32,7 +32,6 @@ mod tftp;
 mod tree;
 
 pub use callback::STACK;
-pub use faults::fault_of;
 pub use ground::{Ground, Scripts};
 
 /// One script module, as `import`-less scripts see it: `name::function(..)`.

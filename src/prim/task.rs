@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::callback::STACK;
-use super::faults::fault_of;
+use super::errors::fault_of;
 use super::prelude::*;
 use crate::host::{Worker, time_of};
 
@@ -114,11 +114,19 @@ fn first_failure(all: &[Ended]) -> Raw<()> {
     let failed: Vec<(&Ended, &Fault)> = all.iter().filter_map(|ended| Some((ended, ended.0.fault.as_ref()?))).collect();
     let Some((first, fault)) = failed.first() else { return Ok(()) };
     let mut fault = (*fault).clone();
+    // Many nodes fail for one reason: it is said once.
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (ended, fault) in &failed {
+        match reasons.iter_mut().find(|(message, _)| *message == fault.message) {
+            Some((_, names)) => names.push(&ended.0.name),
+            None => reasons.push((&fault.message, vec![&ended.0.name])),
+        }
+    }
     let lines: Vec<String> =
-        failed.iter().map(|(ended, fault)| format!("{}: {}", ended.0.name, fault.message)).collect();
-    fault.message = match lines.as_slice() {
-        [one] => one.clone(),
-        many => format!("{} of {} failed: {}", many.len(), all.len(), many.join("; ")),
+        reasons.iter().map(|(message, names)| format!("{}: {message}", names.join(", "))).collect();
+    fault.message = match failed.len() {
+        1 => lines.join(""),
+        many => format!("{many} of {} failed: {}", all.len(), lines.join("; ")),
     };
     if fault.report.is_none() {
         let items = failed.iter().map(

@@ -44,6 +44,11 @@ impl Library {
         Library { dirs, near: None }
     }
 
+    /// The same library as seen by a recipe in the current folder.
+    pub fn here(&self) -> Self {
+        Library { dirs: self.dirs.clone(), near: Some(PathBuf::new()) }
+    }
+
     /// The same library as seen by this recipe.
     pub fn beside(&self, recipe: &Script) -> Self {
         let near = match &recipe.origin {
@@ -146,7 +151,7 @@ impl Library {
                 Ok(Script { name: format!("recipes/{bare}.rhai"), text: text.to_string(), origin: Origin::BuiltIn })
             }
             None => Err(Fault::new("script.missing", format!("there is no recipe `{name}`"))
-                .nearest(name, RECIPES.iter().map(|(name, _)| *name))
+                .nearest(name, beside(path).iter().map(String::as_str).chain(RECIPES.iter().map(|(name, _)| *name)))
                 .hint("`kar recipes` lists those in the binary; a file is named by its path")),
         }
     }
@@ -179,6 +184,17 @@ fn plain(text: String) -> String {
         Some(rest) => format!("// {rest}"),
         None => text,
     }
+}
+
+/// The scripts in the folder of `path`, named as `path` is.
+fn beside(path: &Path) -> Vec<String> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let entries = std::fs::read_dir(if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+    let names = entries.into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let scripts = names.filter(|name| Path::new(name).extension().is_some_and(|end| end == "rhai"));
+    let mut scripts: Vec<String> = scripts.map(|name| folder.join(name).display().to_string()).collect();
+    scripts.sort();
+    scripts
 }
 
 fn read_if_there(path: &Path) -> Result<Option<Script>> {

@@ -7,7 +7,7 @@ use rhai::{EvalAltResult, Position};
 use super::engine::Shelf;
 use super::library::Origin;
 use crate::host::Fault;
-use crate::prim::fault_of;
+use crate::prim::errors::fault_of;
 
 /// An error with its place in the scripts.
 #[derive(Debug, Clone)]

@@ -219,3 +219,31 @@ fn ctrl_c_in_the_middle_of_a_stream() {
     }
     nothing_left(folder.path());
 }
+
+/// A recipe of a site: what its PARAMS leave out is as usual, what its flow leaves out is named.
+#[test]
+fn a_flow_without_one_of_its_functions() {
+    let folder = scratch();
+    let recipe = folder.path().join("site.rhai");
+    let text = r#"import "std/rollout" as rollout;
+        const PARAMS = [ #{ name: "source", type: "path" }, #{ name: "work", type: "path" } ];
+        fn main(args) { rollout::run(args, #{ boot: boot, send: send, partitions: partitions, install: install }) }
+        fn full(args) {
+            rollout::run(args, #{ boot: boot, send: send, partitions: partitions, install: install, loader: install })
+        }
+        fn boot(node) { boot::local() }
+        fn send(args) { chain::send(stream::blob(blob()), #{ session: args.session, nodes: args.nodes, timeout: "10ms" }) }
+        fn partitions(args) { [] }
+        fn install(args) { }
+    "#;
+    std::fs::write(&recipe, text).unwrap();
+    let output = rehearse(recipe.to_str().unwrap(), folder.path(), &[]);
+    failed(&output, &["error[rollout.flow]: the flow has no loader", "called at", "site.rhai:3:"]);
+    assert!(!folder.path().join("work").exists());
+
+    let source = tree(folder.path());
+    let full = format!("{}:full", recipe.display());
+    let output = rehearse(&full, folder.path(), &["--source", source.to_str().unwrap()]);
+    failed(&output, &["rehearsing 3 nodes", "error[chain.nobody]"]);
+    nothing_left(folder.path());
+}

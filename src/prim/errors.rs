@@ -1,4 +1,4 @@
-//! Errors of the engine as faults.
+//! The engine's own errors in kar's words.
 
 use rhai::{EvalAltResult, ParseErrorType};
 
@@ -6,7 +6,7 @@ use super::ground::to_fault;
 use super::{MODULES, doc};
 use crate::host::{Fault, nearest};
 
-/// The fault at the bottom of an engine's error: a thrown value as it is, the engine's own errors in kar's words.
+/// An engine's error in kar's words, wherever in it the cause lies.
 pub fn fault_of(error: &EvalAltResult) -> Fault {
     use EvalAltResult as E;
     match error {
