@@ -1,6 +1,7 @@
 //! `kar run`: from the command line to the exit code.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -10,8 +11,9 @@ use super::exit::Exit;
 use super::recipe_args::{self, Refusal};
 use super::report::{show, show_all, show_fault};
 use crate::host::{Fault, Host};
-use crate::kit::caretaker;
-use crate::script::run::{Recipe, STACK, target};
+use crate::kit::{caretaker, process};
+use crate::prim::STACK;
+use crate::script::run::{Recipe, target};
 use crate::script::{Library, Report};
 
 pub fn run(run: Run) -> Exit {
@@ -74,7 +76,9 @@ fn read(library: &Library, file: &str, words: &[String]) -> Result<Recipe, Box<R
 /// Makes the host, runs `body` on the script's thread, and undoes at the end all that is still held.
 fn on_host(options: &HostArgs, body: impl FnOnce(&Host) -> Result<(), Box<Report>> + Send) -> Exit {
     caretaker::enable();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build() {
+    // Its blocking threads run what servers ask of scripts.
+    let builder = &mut tokio::runtime::Builder::new_multi_thread();
+    let runtime = match builder.worker_threads(workers()).thread_stack_size(STACK).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             show_fault(&Fault::io("host.runtime", "start the runtime", error));
@@ -111,6 +115,8 @@ fn on_host(options: &HostArgs, body: impl FnOnce(&Host) -> Result<(), Box<Report
         }
     };
     host.cancel().set();
+    // Those of tasks that nobody waited for.
+    process::end_all(process::GRACE);
     for fault in host.release_all() {
         show_fault(&fault);
         exit = if exit == Exit::Done { Exit::Failed } else { exit };
@@ -144,7 +150,11 @@ fn end_on_signals(host: &Host) -> std::io::Result<()> {
         host.cancel().set();
         any().await;
         let host = host.clone();
-        let released = tokio::task::spawn_blocking(move || host.release_all()).await;
+        let release = move || {
+            process::end_all(Duration::ZERO);
+            host.release_all()
+        };
+        let released = tokio::task::spawn_blocking(release).await;
         released.into_iter().flatten().for_each(|fault| show_fault(&fault));
         std::process::exit(Exit::Stopped as i32);
     });

@@ -11,6 +11,10 @@ use super::errors::fault_of;
 use super::ground::{Ground, Raw, keeping_place};
 use crate::host::{Result, Worker};
 
+/// Bytes of stack of every thread that runs a script, closures that servers call included. What the engine's limit on
+/// calls within calls can use, with room to spare; only what is used takes memory.
+pub const STACK: usize = 64 << 20;
+
 // The engine calls these volatile; they are the only way to give a closure its modules and functions again.
 #[expect(deprecated)]
 type Context = rhai::NativeCallContextStore;
@@ -59,7 +63,10 @@ impl Callback {
         let worker = Worker { deadline: Some(Instant::now() + limit), ..Worker::current() };
         worker.run(|| self.call_raw(args)).map_err(|error| {
             let mut fault = fault_of(&error);
-            fault.message = format!("{} (at {})", fault.message, self.0.ground.scripts.place(&error));
+            let place = self.0.ground.scripts.place(&error);
+            if !place.is_empty() {
+                fault.message = format!("{} (at {place})", fault.message);
+            }
             fault
         })
     }

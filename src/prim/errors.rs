@@ -23,6 +23,7 @@ pub fn fault_of(error: &EvalAltResult) -> Fault {
             Fault::new("script.variable", format!("there is no variable `{name}` here"))
                 .hint("functions see their parameters and `global::NAME` constants, nothing else from outside")
         }
+        E::ErrorDotExpr(text, _) if text.starts_with("Unknown property '") => property_missing(text),
         E::ErrorPropertyNotFound(name, _) => Fault::new("script.property", format!("there is no property `{name}`")),
         E::ErrorStackOverflow(_) => Fault::new("script.recursion", "functions call each other without end")
             .hint("a function that calls itself needs an end"),
@@ -46,6 +47,17 @@ pub fn fault_of(error: &EvalAltResult) -> Fault {
 
 fn syntax(kind: &ParseErrorType) -> Fault {
     Fault::new("script.syntax", kind.to_string())
+}
+
+/// `Unknown property 'sizee' - a getter is not registered for type 'disk'`, as the engine has it.
+fn property_missing(text: &str) -> Fault {
+    let quoted: Vec<&str> = text.split('\'').collect();
+    let (name, kind) = (quoted.get(1).copied().unwrap_or_default(), quoted.get(3).copied().unwrap_or_default());
+    let properties = doc::functions().iter().filter(|f| f.role == doc::Role::Property && f.of.as_deref() == Some(kind));
+    let known: Vec<&str> = properties.map(|f| f.name.as_str()).collect();
+    let fault = Fault::new("script.property", format!("a value of type {kind} has no property `{name}`"));
+    let fault = fault.nearest(name, known.iter().copied());
+    if known.is_empty() { fault } else { fault.hint(format!("its properties: {}", known.join(", "))) }
 }
 
 /// `disk::opne (text)`: names what was called, with which types, and the nearest that is there.

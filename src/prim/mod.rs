@@ -31,6 +31,7 @@ mod task;
 mod tftp;
 mod tree;
 
+pub use callback::STACK;
 pub use ground::{Ground, Scripts};
 
 /// One script module, as `import`-less scripts see it: `name::function(..)`.

@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use rhai::packages::{Package, StandardPackage};
 use rhai::{AST, Dynamic, Engine, EvalAltResult, Module, OptimizationLevel, Position, Scope, Shared};
 
+use super::circles;
 use super::library::{Library, Script};
 use super::memory::Memory;
 use super::spans::{Span, spans};
@@ -99,9 +100,8 @@ impl Shelf {
         READING.with_borrow(|reading| match reading.iter().position(|name| *name == script.name) {
             None => Ok(()),
             Some(at) => {
-                let circle = reading[at..].iter().chain([&script.name]).cloned().collect::<Vec<_>>().join(" -> ");
-                Err(Fault::new("script.circle", format!("modules import each other in a circle: {circle}"))
-                    .hint("move what both need into a third module"))
+                let circle: Vec<String> = reading[at..].iter().chain([&script.name]).cloned().collect();
+                Err(circles::fault(&circle))
             }
         })?;
         READING.with_borrow_mut(|reading| reading.push(script.name.clone()));

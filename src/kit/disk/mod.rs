@@ -32,6 +32,7 @@ pub use kernel::holder_of_loop;
 pub use kinds::{Kind, Label};
 pub use layout::{DiskId, Geometry, Layout, Partition};
 pub use list::{Found, find, list};
+pub use lock::holder;
 pub use open::{Disk, OpenOptions};
 pub use pick::{Criteria, pick};
 pub use plan::{Measure, Plan, Size, Wish};
