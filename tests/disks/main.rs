@@ -2,7 +2,10 @@
 //! devices. Needs root and the Debian packages fdisk, gdisk, dosfstools, xfsprogs, btrfs-progs, ntfs-3g, dmsetup.
 
 mod attach;
+mod copies;
+mod damage;
 mod filesystems;
+mod fits;
 mod guard;
 mod support;
 mod tables;

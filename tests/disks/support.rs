@@ -21,6 +21,11 @@ pub fn open(path: &Path) -> Disk {
     Disk::open(path, OpenOptions { write: true, ..OpenOptions::default() }).unwrap()
 }
 
+pub fn open_with(path: &Path, sector_size: u32) -> Disk {
+    let options = OpenOptions { write: true, sector_size: Some(sector_size), ..OpenOptions::default() };
+    Disk::open(path, options).unwrap()
+}
+
 /// Runs a program that has to succeed; its output, both streams.
 pub fn run(program: &str, args: &[&str]) -> String {
     let (ok, text) = try_run(program, args);
