@@ -7,6 +7,7 @@ mod damage;
 mod filesystems;
 mod fits;
 mod guard;
+mod layouts;
 mod support;
 mod tables;
 mod values;
