@@ -4,26 +4,36 @@
 //! a [`Plan`] of wishes, which knows no disk, and a [`Layout`] of facts in sectors, which is what is read and written.
 
 mod attach;
+mod compare;
+mod copy;
 mod description;
+mod description_print;
+mod draw;
 mod dump;
 mod dump_print;
+mod flaws;
 mod guard;
 mod image;
 mod kernel;
 mod kinds;
 mod label_gpt;
+mod label_gpt_moved;
 mod label_mbr;
 mod layout;
 mod list;
 mod lock;
+mod mend;
 mod open;
 mod partitions;
 mod pick;
 mod plan;
+mod refit;
 mod table;
 mod wipe;
 
 pub use attach::{Attached, Part};
+pub use compare::compare;
+pub use copy::copy_table;
 pub use description::parse_description;
 pub use dump::parse_dump;
 pub use guard::{Use, is_claimed, mount_points, mounted_at, mounts_under, refuse_used, uses};

@@ -100,6 +100,10 @@ pub struct Plan {
     pub id: Option<DiskId>,
     pub wishes: Vec<Wish>,
     pub first_usable: Option<u64>,
+    /// Of the disk that a dump was made of; on another it is where that one ends.
+    pub last_usable: Option<u64>,
+    /// In bytes, as a dump says it: how its tool was to align partitions. Only printed again.
+    pub grain: Option<u64>,
     /// What [`Measure::Sectors`] count; None: the sectors of the disk it is fitted to.
     pub sector_size: Option<u32>,
     pub entries: u32,
@@ -108,7 +112,17 @@ pub struct Plan {
 
 impl Plan {
     pub fn new(label: Label, wishes: Vec<Wish>) -> Self {
-        Plan { label, id: None, wishes, first_usable: None, sector_size: None, entries: 128, device: None }
+        Plan {
+            label,
+            id: None,
+            wishes,
+            first_usable: None,
+            last_usable: None,
+            grain: None,
+            sector_size: None,
+            entries: 128,
+            device: None,
+        }
     }
 
     /// Places the partitions on a disk: in the order given, starts on 1 MiB, nothing left out, and the result checked.
@@ -157,8 +171,9 @@ impl Plan {
         }
         let id = self.id.unwrap_or_else(|| DiskId::random(self.label));
         let (label, entries, device) = (self.label, self.entries, self.device.clone());
-        let warnings = Vec::new();
-        let layout = Layout { label, id, geometry, first_usable, last_usable, entries, partitions, device, warnings };
+        let (warnings, changes) = (Vec::new(), Vec::new());
+        let layout =
+            Layout { label, id, geometry, first_usable, last_usable, entries, partitions, device, warnings, changes };
         layout.check()?;
         Ok(layout)
     }
