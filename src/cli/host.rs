@@ -11,9 +11,9 @@ use super::console::Terminal;
 use super::exit::Exit;
 use super::report::{show, show_fault};
 use crate::host::{Cancel, Fault, Host};
-use crate::kit::namespace;
+use crate::kit::{caretaker, process};
+use crate::prim::STACK;
 use crate::script::Report;
-use crate::script::run::STACK;
 
 /// What Ctrl-C ends: the whole run, or, in a session, the line at work.
 #[derive(Clone, Default)]
@@ -79,22 +79,16 @@ enum Taken {
     },
 }
 
-/// A killed kar leaves nothing mounted: see `kit::namespace`. Where the kernel does not allow it, mounts are the
-/// machine's own, and are undone at every orderly end all the same.
-fn keep_mounts_private() {
-    if namespace::is_root() {
-        let _ = namespace::private_mounts();
-    }
-}
-
 /// Makes the host, runs `body` on the script's thread, and undoes at the end all that is still held.
 pub fn on_host(
     options: &HostArgs,
     interrupts: &Interrupts,
     body: impl FnOnce(&Host, &Arc<Terminal>) -> Result<(), Box<Report>> + Send,
 ) -> Exit {
-    keep_mounts_private();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build() {
+    caretaker::enable();
+    // Its blocking threads run what servers ask of scripts.
+    let builder = &mut tokio::runtime::Builder::new_multi_thread();
+    let runtime = match builder.worker_threads(workers()).thread_stack_size(STACK).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             show_fault(&Fault::io("host.runtime", "start the runtime", error));
@@ -120,6 +114,8 @@ pub fn on_host(
     });
     let mut exit = ended.as_ref().map_or_else(|report| show_end(report), |()| Exit::Done);
     host.end().set();
+    // Those of tasks that nobody waited for.
+    process::end_all(process::GRACE);
     for fault in host.release_all() {
         show_fault(&fault);
         exit = if exit == Exit::Done { Exit::Failed } else { exit };
@@ -133,6 +129,7 @@ pub fn on_host(
 /// their own. What cannot be closed now is tried again, and told, at the end of [`on_host`].
 pub fn close(host: &Host) {
     host.end().set();
+    process::end_all(process::GRACE);
     host.release_all();
 }
 
@@ -185,7 +182,11 @@ fn end_on_signals(host: &Host, interrupts: Interrupts) -> std::io::Result<()> {
         }
         let host = host.clone();
         // What does not let go may hold what the release needs.
-        let released = tokio::task::spawn_blocking(move || host.release_all());
+        let release = move || {
+            process::end_all(Duration::ZERO);
+            host.release_all()
+        };
+        let released = tokio::task::spawn_blocking(release);
         let released = tokio::time::timeout(RELEASE, released).await.into_iter().flatten();
         released.flatten().for_each(|fault| show_fault(&fault));
         if let Some(settings) = terminal {

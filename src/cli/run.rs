@@ -4,7 +4,7 @@ use super::args::{HostArgs, Run};
 use super::exit::Exit;
 use super::host::{Interrupts, on_host};
 use super::recipe_args::{self, Refusal};
-use super::report::{show, show_fault};
+use super::report::{show, show_all, show_fault};
 use crate::host::Fault;
 use crate::script::run::{Recipe, target};
 use crate::script::{Library, Report};
@@ -26,7 +26,7 @@ pub fn run(run: Run) -> Exit {
             return Exit::of(&report.fault);
         }
     };
-    let (values, among) = match recipe_args::parse(&recipe, words) {
+    let (values, among) = match recipe_args::parse(&recipe, first, words) {
         Ok(parsed) => parsed,
         Err(Refusal::Usage(error)) => {
             let _ = error.print();
@@ -39,7 +39,7 @@ pub fn run(run: Run) -> Exit {
     };
     let findings = recipe.check();
     if !findings.is_empty() {
-        findings.iter().for_each(show);
+        show_all(&findings);
         return Exit::Script;
     }
     library.dirs.extend(among.lib.clone());

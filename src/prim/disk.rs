@@ -262,6 +262,51 @@ pub mod module {
         Ok(TableValue(Table::Layout(layout)))
     }
 
+    /// Makes a damaged table right and writes it; one that is not damaged is not written. `.table().warnings` names the
+    /// damage beforehand, `.changes` of the result what was done: the good copy of a GPT replaces the bad one, the backup
+    /// moves to the end of the disk, entries past the end are cut or left out, a broken chain of logical partitions ends
+    /// where it broke. Of partitions that overlap only you know which is right.
+    ///
+    /// # Options
+    /// - `drop` (list of whole numbers, none): partitions to leave out, by number
+    ///
+    /// # Errors
+    /// - `table.none`: there is no table
+    /// - `table.damaged`: nothing that can be believed is left of it
+    /// - `table.overlap`: partitions overlap, and `drop` names neither
+    /// - `table.number`: `drop` names a partition that is not there
+    /// - `disk.busy`, `disk.readonly`, `disk.attached`, `table.write`, `table.verify`: as for `.write_table`
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::create("node1.img", "64MiB");
+    /// let d = disk::open("node1.img", #{ write: true });
+    /// d.write_table(table::plan("gpt", [#{ name: "root" }]));
+    /// d.mend_table().changes                                                             // => []
+    /// stream::copy(stream::blob("damage"), dd::into("node1.img", #{ offset: 1024 }));
+    /// let found = d.table().warnings;
+    /// found[0].starts_with("primary GPT:")                                               // => true
+    /// d.mend_table().changes.len                                                         // => 1
+    /// d.table().warnings                                                                 // => []
+    /// ```
+    #[rhai_fn(global, name = "mend_table", return_raw, pure)]
+    pub fn mend_table_with(ctx: NativeCallContext, disk: &mut DiskHandle, options: Map) -> Raw<TableValue> {
+        let opts = options_of(&ctx, "disk.mend_table", options)?;
+        let bad = || opts.refuse("drop", "takes a list of whole numbers from 1");
+        let number = |value: Dynamic| value.as_int().ok().and_then(|n| u32::try_from(n).ok()).ok_or_else(bad);
+        let drop: Vec<u32> = opts.list("drop")?.unwrap_or_default().into_iter().map(number).collect::<Result<_>>()?;
+        let host = host_of(&ctx);
+        let effect = Effect::new("table.mend", disk.object(), Weight::Destroy).guard(|| disk.disk().guard());
+        let layout = host.perform(effect, || disk.disk().mend_table(&drop))?;
+        Ok(TableValue(Table::Layout(layout)))
+    }
+
+    /// As above, nothing left out.
+    #[rhai_fn(global, return_raw, pure)]
+    pub fn mend_table(ctx: NativeCallContext, disk: &mut DiskHandle) -> Raw<TableValue> {
+        mend_table_with(ctx, disk, Map::new())
+    }
+
     /// The 440 bytes of boot code at the start of the disk, as a blob.
     ///
     /// # Errors

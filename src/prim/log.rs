@@ -2,23 +2,30 @@
 
 use std::path::Path;
 
+use super::disks::TableValue;
 use super::prelude::*;
 
 /// Only plain values pass here.
 pub fn types(_: &mut Engine) {}
 
-/// What is said of a value: texts as they stand, the rest as the script would write it.
+/// What is said of a value: texts as they stand, a table as a drawing, the rest as the script would write it.
 fn say(ctx: &NativeCallContext, level: Level, value: &Dynamic) {
-    host_of(ctx).log(level, &value.to_string());
+    let host = host_of(ctx);
+    match value.read_lock::<TableValue>() {
+        Some(table) => host.log(level, &table.0.draw()),
+        None => host.log(level, &value.to_string()),
+    }
 }
 
 #[export_module]
 pub mod module {
-    /// Says something on standard error, with the node's name in front where the call works for one.
+    /// Says something on standard error, with the node's name in front where the call works for one. A partition table
+    /// is drawn: a bar with names, and a line for each partition.
     ///
     /// # Example
     /// ```rhai
-    /// log::info("three nodes joined")
+    /// log::info("three nodes joined");
+    /// log::info(table::plan("gpt", [#{ name: "root", size: "20GiB" }, #{ name: "home" }]));
     /// ```
     pub fn info(ctx: NativeCallContext, text: Dynamic) {
         say(&ctx, Level::Info, &text);

@@ -3,7 +3,7 @@
 use super::disks::{DiskHandle, TableValue};
 use super::prelude::*;
 use crate::host::size_of;
-use crate::kit::disk::{Kind, Label, Layout, Measure, Plan, Size, Table, Wish};
+use crate::kit::disk::{self as kit, Kind, Label, Layout, Measure, Plan, Size, Table, Wish};
 
 pub fn types(engine: &mut Engine) {
     engine.register_type_with_name::<TableValue>("table");
@@ -242,21 +242,138 @@ pub mod module {
         Ok(table.0.sfdisk()?)
     }
 
-    /// The table as it would stand on a disk, checked: a plan gets its starts and sizes; a table of another disk keeps
-    /// them.
+    /// As a Ka-deploy partition description, lines `[logical] TYPE SIZE`. It holds the types and sizes of an MBR, sizes
+    /// in megabytes of 2^20 bytes, rounded up; starts, IDs, names and the active flag have no place in it.
     ///
     /// # Errors
-    /// - `table.space`, `table.overlap`, `table.extended`, `table.number`, `table.name`, `table.kind`, `table.id`
+    /// - `table.description`: a GPT, sizes in percent, or numbers that are not those which a reader would give
+    /// - `table.number`
+    ///
+    /// # Example
+    /// ```rhai
+    /// table::parse("linux 2000  # system\nswap 512\nlinux fill").description()     // => "linux 2000\nswap 512\nlinux fill\n"
+    /// table::plan("gpt", []).description()                                        // => throws table.description
+    /// ```
+    #[rhai_fn(global, return_raw, pure)]
+    pub fn description(ctx: NativeCallContext, table: &mut TableValue) -> Raw<String> {
+        host_of(&ctx);
+        Ok(table.0.description()?)
+    }
+
+    /// The disk as text of at most 80 columns: a bar with names, as wide as the partitions are big, and a line for each.
+    /// `log::info(table)` shows the same.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let d = disk::open(disk::create("node1.img", "1GiB"));
+    /// let drawn = table::plan("gpt", [#{ name: "root" }, #{ name: "swap", size: "300MiB", kind: "swap" }]).fit(d).draw();
+    /// drawn.split("\n")[0]                       // => "disk: 1 GiB, gpt, sectors of 512 bytes"
+    /// drawn.contains("|1 root      ")            // => true
+    /// ```
+    #[rhai_fn(global, pure)]
+    pub fn draw(table: &mut TableValue) -> String {
+        table.0.draw()
+    }
+
+    /// What fitting, mending or copying did to this table, in words: what moved, grew, was cut or left out. Empty for
+    /// a table as it was read or planned.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let small = disk::open(disk::create("small.img", "1GiB"));
+    /// let big = disk::open(disk::create("big.img", "3GiB"));
+    /// let t = table::plan("gpt", [#{ name: "root", size: "900MiB" }, #{ size: "100MiB", kind: "swap" }]).fit(small);
+    /// t.fit(big).changes     // => ["partition 1 (root) grows from 900 MiB to 2.9 GiB", "partition 2 moves from 901 MiB to 2.9 GiB"]
+    /// ```
+    #[rhai_fn(global, get = "changes", pure)]
+    pub fn changes(table: &mut TableValue) -> Array {
+        match &table.0 {
+            Table::Plan(_) => Array::new(),
+            Table::Layout(layout) => layout.changes.iter().cloned().map(Dynamic::from).collect(),
+        }
+    }
+
+    /// Each difference between two tables in words, the first one's value first; empty when they say the same. What a
+    /// plan leaves open differs from nothing, and neither does the size of the disk.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let a = table::plan("mbr", [#{ size: "1GiB" }, #{ size: "1GiB", kind: "swap" }]);
+    /// let b = table::plan("mbr", [#{ size: "2GiB" }]);
+    /// table::compare(a, a)     // => []
+    /// table::compare(a, b)     // => ["partition 1: is of 1073741824 bytes (1 GiB), of 2147483648 bytes (2 GiB)", "partition 2: only in the first"]
+    /// ```
+    pub fn compare(a: TableValue, b: TableValue) -> Array {
+        kit::compare(&a.0, &b.0).into_iter().map(Dynamic::from).collect()
+    }
+
+    /// Copies the table of one open disk to another exactly, as sectors: GUIDs or disk signature, flags, names, boot
+    /// code, the gap before the first partition, the chain of extended boot records, and what else lies outside the
+    /// partitions (of each gap the first 16 MiB). The contents of partitions are not copied: `dd` does that. On a disk
+    /// of another size the backup GPT moves to its end. All is read back and compared. Gives the table of the target;
+    /// `.changes` says what could not be the same.
+    ///
+    /// # Errors
+    /// - `table.space`: the target is too small, says what does not fit; or its sectors are of another size
+    /// - `table.none`, `table.damaged`: nothing to copy, or nothing that should be; `.mend_table()` first
+    /// - `table.same`: both are the same disk
+    /// - `disk.busy`, `disk.readonly`, `disk.attached`: as for `.write_table`
+    /// - `table.write`, `table.verify`: the target did not take it; it has no table then
+    ///
+    /// # Example
+    /// ```rhai
+    /// let golden = disk::open(disk::create("golden.img", "64MiB"), #{ write: true });
+    /// golden.write_boot_code(blob(440, 0x90));
+    /// golden.write_table(table::plan("gpt", [#{ name: "root", size: "32MiB" }]));
+    /// let node = disk::open(disk::create("node1.img", "128MiB"), #{ write: true });
+    /// let t = table::copy(golden, node);
+    /// table::compare(t, golden.table())                 // => []
+    /// node.boot_code() == golden.boot_code()            // => true
+    /// t.changes[0]                                      // => "the backup GPT stands at the end of the disk: sector 262143"
+    /// let small = disk::open(disk::create("small.img", "16MiB"), #{ write: true });
+    /// table::copy(golden, small)                        // => throws table.space
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn copy(ctx: NativeCallContext, from: DiskHandle, to: DiskHandle) -> Raw<TableValue> {
+        let host = host_of(&ctx);
+        let effect = Effect::new("table.copy", to.object(), Weight::Destroy).guard(|| to.disk().guard());
+        let layout = host.perform(effect, || kit::copy_table(from.disk(), to.disk()))?;
+        Ok(TableValue(Table::Layout(layout)))
+    }
+
+    /// The table as it would stand on a disk, checked; nothing is written. A plan gets its starts and sizes. A table
+    /// read from another disk, or a dump, keeps its places where the disk is as big; on a bigger or smaller one the last
+    /// partition that is neither swap nor there for a loader takes the difference, and what stands behind it moves, all
+    /// by whole MiB. Free space at the end is given up first. `.changes` of the result says what moved and grew.
+    ///
+    /// # Options
+    /// - `grow` (whole number, the last): the number of the partition that takes the difference
+    ///
+    /// # Errors
+    /// - `table.space`: it does not fit, says what is missing
+    /// - `table.number`: there is no partition `grow`
+    /// - `table.overlap`, `table.extended`, `table.name`, `table.kind`, `table.id`
     ///
     /// # Example
     /// ```rhai
     /// let d = disk::open(disk::create("node1.img", "64MiB"));
     /// table::plan("gpt", [#{ name: "root" }]).fit(d).partitions[0].start       // => 1048576
     /// table::plan("gpt", [#{ size: "65MiB" }]).fit(d)                          // => throws table.space
+    /// let t = table::plan("mbr", [#{ size: "20MiB" }, #{ size: "20MiB" }]).fit(d);
+    /// let small = disk::open(disk::create("small.img", "32MiB"));
+    /// t.fit(small, #{ grow: 1 }).changes[0]                                    // => "partition 1 shrinks from 20 MiB to 11 MiB"
     /// ```
+    #[rhai_fn(global, name = "fit", return_raw, pure)]
+    pub fn fit_with(ctx: NativeCallContext, table: &mut TableValue, disk: DiskHandle, options: Map) -> Raw<TableValue> {
+        let opts = options_of(&ctx, "table.fit", options)?;
+        let grow = opts.count("grow", 1, 1024)?.and_then(|number| u32::try_from(number).ok());
+        Ok(TableValue(Table::Layout(table.0.refit(disk.disk().geometry(), grow)?)))
+    }
+
+    /// As above, no options.
     #[rhai_fn(global, return_raw, pure)]
     pub fn fit(ctx: NativeCallContext, table: &mut TableValue, disk: DiskHandle) -> Raw<TableValue> {
         host_of(&ctx);
-        Ok(TableValue(Table::Layout(table.0.fit(disk.disk().geometry())?)))
+        Ok(TableValue(Table::Layout(table.0.refit(disk.disk().geometry(), None)?)))
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::callback::fault_of;
+use super::callback::STACK;
+use super::errors::fault_of;
 use super::prelude::*;
 use crate::host::{Worker, time_of};
 
@@ -19,9 +20,6 @@ type Outcome = Raw<Dynamic>;
 pub struct Task {
     outcome: tokio::sync::watch::Receiver<Option<Arc<Mutex<Option<Outcome>>>>>,
 }
-
-/// As deep as scripts may call; see the engine's limit on levels.
-const STACK: usize = 64 << 20;
 
 fn start_task(callback: Callback, worker: Worker, args: Vec<Dynamic>) -> Result<Task> {
     let (done, outcome) = tokio::sync::watch::channel(None);
@@ -101,8 +99,9 @@ fn run_all(ctx: &NativeCallContext, list: Array, body: FnPtr) -> Result<Vec<Ende
         .map(|item| {
             let label = label_of(&item);
             let name = label.clone().unwrap_or_else(|| item.to_string());
-            let label = label.or_else(|| Worker::current().label);
-            let worker = Worker { label, deadline: None, cancel: Worker::cancel() };
+            // Waited for here, so it has no more time than this thread itself.
+            let own = Worker::current();
+            let worker = Worker { label: label.or(own.label.clone()), ..own };
             Ok((name, start_task(callback.clone(), worker, vec![item])?))
         })
         .collect::<Result<Vec<_>>>()?;
@@ -116,11 +115,19 @@ fn first_failure(all: &[Ended]) -> Raw<()> {
     let failed: Vec<(&Ended, &Fault)> = all.iter().filter_map(|ended| Some((ended, ended.0.fault.as_ref()?))).collect();
     let Some((first, fault)) = failed.first() else { return Ok(()) };
     let mut fault = (*fault).clone();
+    // Many nodes fail for one reason: it is said once.
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (ended, fault) in &failed {
+        match reasons.iter_mut().find(|(message, _)| *message == fault.message) {
+            Some((_, names)) => names.push(&ended.0.name),
+            None => reasons.push((&fault.message, vec![&ended.0.name])),
+        }
+    }
     let lines: Vec<String> =
-        failed.iter().map(|(ended, fault)| format!("{}: {}", ended.0.name, fault.message)).collect();
-    fault.message = match lines.as_slice() {
-        [one] => one.clone(),
-        many => format!("{} of {} failed: {}", many.len(), all.len(), many.join("; ")),
+        reasons.iter().map(|(message, names)| format!("{}: {message}", names.join(", "))).collect();
+    fault.message = match failed.len() {
+        1 => lines.join(""),
+        many => format!("{many} of {} failed: {}", all.len(), lines.join("; ")),
     };
     if fault.report.is_none() {
         let items = failed.iter().map(
@@ -261,7 +268,7 @@ pub mod module {
     pub fn start(ctx: NativeCallContext, body: FnPtr) -> Raw<Task> {
         host_of(&ctx);
         // It outlives the line of a session that started it, and the Ctrl-C for that line.
-        let worker = Worker { label: Worker::current().label, deadline: None, cancel: None };
+        let worker = Worker { deadline: None, cancel: None, ..Worker::current() };
         Ok(start_task(Callback::of(&ctx, body), worker, Vec::new())?)
     }
 

@@ -34,12 +34,7 @@ impl Session {
         }
         let known = self.topics("");
         let fault = Fault::new("doc.missing", format!("there is nothing called `{topic}`"));
-        // A name without its module: `serve` for `tftp::serve`.
-        let bare =
-            known.iter().filter(|path| path.ends_with(&format!("::{topic}")) || path.ends_with(&format!(".{topic}")));
-        let paths: Vec<String> = bare.map(|path| format!("`{path}`")).collect();
         Err(match nearest(topic, known.iter().map(String::as_str)) {
-            _ if !paths.is_empty() => fault.hint(format!("there is {}", paths.join(", "))),
             Some(near) => fault.hint(format!("did you mean `{near}`?")),
             None => fault.hint("`:help` lists the modules, `:help MODULE` what one has"),
         })

@@ -12,9 +12,12 @@ pub mod session;
 pub mod tokens;
 pub mod trace;
 
+mod circles;
 mod help;
 mod memory;
+mod options;
 mod spans;
+mod variables;
 
 pub use library::{Library, Origin, Script};
 pub use params::{Kind, Param};

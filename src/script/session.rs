@@ -33,7 +33,7 @@ pub struct Session {
 impl Session {
     /// A session with the modules of the stdlib under their names, and what is wrong with those that are left out (from
     /// a `--lib` folder, or `stdlib/` here). `name` is what its lines are called in errors. The thread it is used on must
-    /// have the stack for [`STACK`](super::run::STACK) bytes.
+    /// have the stack for [`STACK`](crate::prim::STACK) bytes.
     pub fn new(host: &Host, library: Library, name: &'static str) -> (Self, Vec<Report>) {
         let here = Script { name: name.into(), text: String::new(), origin: Origin::File(name.into()) };
         let shelf = Shelf::new(library.beside(&here));

@@ -11,6 +11,13 @@ pub fn folder() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("kar-disks-").tempdir().unwrap()
 }
 
+/// As [`folder`], in memory where there is such a place: flushing hundreds of images to a real disk takes its time.
+pub fn memory_folder() -> tempfile::TempDir {
+    let shm = Path::new("/dev/shm");
+    let place = if shm.is_dir() { shm.to_path_buf() } else { std::env::temp_dir() };
+    tempfile::Builder::new().prefix("kar-disks-").tempdir_in(place).unwrap()
+}
+
 pub fn image(dir: &tempfile::TempDir, name: &str, size: u64) -> PathBuf {
     let path = dir.path().join(name);
     create(&path, size, false).unwrap();
@@ -19,6 +26,11 @@ pub fn image(dir: &tempfile::TempDir, name: &str, size: u64) -> PathBuf {
 
 pub fn open(path: &Path) -> Disk {
     Disk::open(path, OpenOptions { write: true, ..OpenOptions::default() }).unwrap()
+}
+
+pub fn open_with(path: &Path, sector_size: u32) -> Disk {
+    let options = OpenOptions { write: true, sector_size: Some(sector_size), ..OpenOptions::default() };
+    Disk::open(path, options).unwrap()
 }
 
 /// Runs a program that has to succeed; its output, both streams.

@@ -21,7 +21,7 @@ fn plan(label: Label, wishes: &[(&str, &str, &str)]) -> Table {
 }
 
 /// What kar writes is what sfdisk dumps, line by line, and both tools find no fault.
-fn agrees(path: &Path, written: &Layout) {
+pub fn agrees(path: &Path, written: &Layout) {
     let shown = path.to_str().unwrap();
     assert_eq!(dump(path), squeezed(&Layout { device: Some(shown.into()), ..written.clone() }.sfdisk()));
     run("sfdisk", &["-V", shown]);
@@ -278,7 +278,7 @@ fn what_breaks_a_rule_is_refused_before_a_byte_is_written() {
 }
 
 /// Random layouts: numbers with gaps, any order on the disk, any sector as start.
-fn gpt_layout() -> impl Strategy<Value = Plan> {
+pub fn gpt_layout() -> impl Strategy<Value = Plan> {
     let part = (1u32..=128, 0u64..4000, 1u64..9000, "[ -~é☃]{0,30}", any::<u64>());
     prop::collection::vec(part, 0..20).prop_map(|parts| {
         let (mut at, mut wishes, mut numbers) = (34, Vec::new(), Vec::new());
@@ -300,7 +300,7 @@ fn gpt_layout() -> impl Strategy<Value = Plan> {
     })
 }
 
-fn mbr_layout() -> impl Strategy<Value = Plan> {
+pub fn mbr_layout() -> impl Strategy<Value = Plan> {
     let part = (0u64..4000, 1u64..9000, 1u8..=0xdf, any::<bool>());
     (prop::collection::vec(part.clone(), 0..3), prop::collection::vec(part, 0..12), 0u64..(18 << 21)).prop_map(
         |(primary, logical, jump)| {

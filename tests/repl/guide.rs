@@ -8,14 +8,14 @@ use kar::script::tokens::{open_brackets, tokens};
 use crate::harness::{kar, run, scratch};
 use crate::pty::Typed;
 
-/// The lines of all ```` ```console ```` blocks.
+/// The lines of all ```` ```repl ```` blocks.
 fn sessions() -> Vec<String> {
     let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide/repl.md")).unwrap();
     let mut inside = false;
     let mut lines = Vec::new();
     for line in page.lines() {
         match line {
-            "```console" => inside = true,
+            "```repl" => inside = true,
             "```" => inside = false,
             line if inside => lines.push(line.to_string()),
             _ => {}

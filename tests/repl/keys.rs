@@ -114,7 +114,7 @@ fn help_for_all_a_module_and_a_function() {
     kar.line(":help layout::linux");
     kar.line("/// Twice as much.\rfn twice(x) { x * 2 }");
     kar.line(":help twice");
-    kar.line(":help serve");
+    kar.line(":help twise");
     kar.line(":hepl");
     kar.line(":type");
     kar.line("exit");
@@ -124,30 +124,29 @@ fn help_for_all_a_module_and_a_function() {
 log: what a person reads while it runs
 
 log::error(text)
-    An error that does not end the recipe; to end it, `throw`.
+    An error that does not end the recipe
 log::info(text)
-    Says something on standard error, with the node's name in front where the call works for one.
+    Says something on standard error, with the node's name in front where the call works for one
 log::journal(path: text)
     Writes the journal of this run to `path` from now on: a JSON line for each effect (time, duration, node, verb,
+    object, result)
 log::step(title)
-    A heading: the flow enters a new part.
+    A heading: the flow enters a new part
 log::trace(text)
-    Shown only with `kar run --verbose`.
+    Shown only with `kar run --verbose`
 log::warn(text)
-    A warning: it goes on, but somebody should know.
+    A warning: it goes on, but somebody should know
 kar> :help task::sleep
 task::sleep(time)
 
 Waits. Ctrl-C ends it.
 
-### Errors
+Errors:
 - `task.time`: not a time (`"500ms"`, `"30s"`, or a number of seconds)
 
-### Example
-```rhai
-task::sleep("10ms")
-task::sleep("soon")                // => throws value.time
-```
+Example:
+    task::sleep("10ms")
+    task::sleep("soon")                // => throws value.time
 kar> :help layout::linux
 layout::linux(filesystem)
 
@@ -158,10 +157,10 @@ kar> :help twice
 twice(x)
 
 Twice as much.
-kar> :help serve
-error[doc.missing]: there is nothing called `serve`
+kar> :help twise
+error[doc.missing]: there is nothing called `twise`
 
-hint: there is `dhcp::serve`, `rehearsal::serve`, `tftp::serve`
+hint: did you mean `twice`?
 kar> :hepl
 error[repl.command]: there is no command `:hepl`
 

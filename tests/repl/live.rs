@@ -171,10 +171,10 @@ fn a_line_that_does_not_end_is_no_prison() {
     // Nobody will ever open the other end.
     kar.keys("print(\"at\" + \"work\"); log::journal(\"pipe\")\r");
     kar.until("the line at work", |screen| screen.lines().any(|line| line == "atwork"));
-    kar.keys("\x03");
-    kar.until("the first", |screen| screen.contains("^C"));
-    kar.keys("\x03");
-    kar.until("what a third one does", |screen| screen.contains("hint: Ctrl-C once more ends kar itself"));
+    // Two that come at once count as one: as a person would, press again while nothing is said.
+    while !kar.appears("hint: Ctrl-C once more ends kar itself", Duration::from_millis(500)) {
+        kar.keys("\x03");
+    }
     kar.keys("\x03");
     assert_eq!(kar.ended().code(), Some(130));
     std::net::UdpSocket::bind(("127.0.0.1", port)).expect("the port is free");

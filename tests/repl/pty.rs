@@ -111,6 +111,15 @@ impl Typed {
         }
     }
 
+    /// Whether this is on the screen before `time` is over.
+    pub fn appears(&self, what: &str, time: Duration) -> bool {
+        let end = Instant::now() + time;
+        while !self.screen().contains(what) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.screen().contains(what)
+    }
+
     /// Waits until the whole screen is this, line by line.
     #[track_caller]
     pub fn shows(&self, want: &str) {

@@ -6,6 +6,7 @@ use std::io::IsTerminal;
 use rhai::{Array, Blob, Dynamic, Map};
 
 use super::table;
+use crate::cli::report::harmless;
 use crate::host::{Cancel, format_size};
 use crate::script::Session;
 
@@ -54,7 +55,7 @@ const MOST_TEXT: usize = 60;
 /// Keys under which numbers are bytes wherever primitives report them.
 const BYTES: [&str; 8] = ["bytes", "size", "sector_size", "memory", "sent", "stored", "received", "written"];
 
-/// A value with no newline at its end; empty for `()`.
+/// A value with no newline at its end; empty for `()`. Nothing in it drives the terminal but the screen's own colours.
 pub fn value_text(session: &Session, value: &Dynamic, screen: &Screen, cancel: &Cancel) -> String {
     if value.is_unit() {
         return String::new();
@@ -62,7 +63,10 @@ pub fn value_text(session: &Session, value: &Dynamic, screen: &Screen, cancel: &
     if value.is_string() {
         let text = value.to_string();
         // A text of many lines (a table, a file) is best read as it stands.
-        return if text.trim_end().contains('\n') { text.trim_end().to_string() } else { format!("{text:?}") };
+        return match text.trim_end().contains('\n') {
+            true => harmless(text.trim_end()).into_owned(),
+            false => format!("{text:?}"),
+        };
     }
     if let Some(blob) = value.read_lock::<Blob>() {
         return hex(&blob, screen);
@@ -87,6 +91,7 @@ fn is_plain(value: &Dynamic) -> bool {
 fn handle(session: &Session, value: &Dynamic, screen: &Screen, cancel: &Cancel) -> String {
     let kind = session.type_of(value);
     if let Some(said) = session.says(value).filter(|said| !said.is_empty()) {
+        let said = harmless(&said);
         let named = said.contains(&kind) || said.contains('\n');
         return if named { said.trim_end().to_string() } else { format!("{kind}: {said}") };
     }
@@ -219,7 +224,7 @@ pub fn short(session: &Session, name: Option<&str>, value: &Dynamic) -> String {
         return value.to_string();
     }
     match session.says(value).filter(|said| !said.is_empty() && !said.contains('\n')) {
-        Some(said) => cut(&said, MOST_TEXT),
+        Some(said) => cut(&harmless(&said), MOST_TEXT),
         None => format!("a {}", session.type_of(value)),
     }
 }

@@ -14,13 +14,17 @@ pub(super) fn wrong(line: usize, column: usize, why: impl std::fmt::Display) -> 
     Fault::new("table.parse", format!("line {line}, column {column}: {why}"))
 }
 
+#[derive(Default)]
 struct Header {
     label: Option<Label>,
-    id: Option<String>,
+    /// With line and column.
+    id: Option<(usize, usize, String)>,
     device: Option<String>,
     sector_size: Option<u32>,
     first_usable: Option<u64>,
-    entries: u32,
+    last_usable: Option<u64>,
+    grain: Option<u64>,
+    entries: Option<u32>,
 }
 
 /// A dump as a plan: starts and sizes as they stand there, missing ones left to be placed.
@@ -28,7 +32,7 @@ struct Header {
 /// # Errors
 /// `table.parse` with line and column, `table.kind`, `table.label`.
 pub fn parse_dump(text: &str) -> Result<Plan> {
-    let mut head = Header { label: None, id: None, device: None, sector_size: None, first_usable: None, entries: 128 };
+    let mut head = Header::default();
     let mut lines = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let number = index + 1;
@@ -48,13 +52,24 @@ pub fn parse_dump(text: &str) -> Result<Plan> {
         }
     }
     let label = head.label.unwrap_or(Label::Mbr);
-    let id = head.id.map(|id| disk_id(label, &id)).transpose()?;
-    let mut wishes = Vec::new();
-    for (number, line) in lines {
-        wishes.extend(partition(label, number, line)?);
+    let entries = head.entries.unwrap_or(128);
+    let id = head.id.map(|(line, column, id)| disk_id(label, line, column, &id)).transpose()?;
+    let mut wishes: Vec<Wish> = Vec::new();
+    for (line, text) in lines {
+        let Some(wish) = partition(label, line, text)? else { continue };
+        if let Some(number) = wish.number {
+            if wishes.iter().any(|other| other.number == Some(number)) {
+                return Err(wrong(line, 1, format!("partition {number} stands here a second time")));
+            }
+            let most = if label == Label::Gpt { entries } else { 128 };
+            if number == 0 || number > most {
+                return Err(wrong(line, 1, format!("partition number {number}: they go from 1 to {most}")));
+            }
+        }
+        wishes.push(wish);
     }
-    let Header { device, first_usable, sector_size, entries, .. } = head;
-    Ok(Plan { label, id, wishes, first_usable, sector_size, entries, device })
+    let Header { device, first_usable, last_usable, grain, sector_size, .. } = head;
+    Ok(Plan { label, id, wishes, first_usable, last_usable, grain, sector_size, entries, device })
 }
 
 fn header(head: &mut Header, line: usize, text: &str, key: &str, value: &str) -> Result<()> {
@@ -62,33 +77,41 @@ fn header(head: &mut Header, line: usize, text: &str, key: &str, value: &str) ->
     let number = || value.parse::<u64>().map_err(|_| wrong(line, column, format!("`{value}` is no number of sectors")));
     match key {
         "label" => head.label = Some(Label::parse(value).map_err(|fault| wrong(line, column, fault.message))?),
-        "label-id" => head.id = Some(value.to_string()),
+        "label-id" => head.id = Some((line, column, value.to_string())),
         "device" => head.device = Some(value.to_string()),
         "unit" if value == "sectors" => {}
         "unit" => return Err(wrong(line, column, format!("unit `{value}`: only sectors are known"))),
         "first-lba" => head.first_usable = Some(number()?),
-        // The end of the usable area belongs to the disk, not to what is on it.
-        "last-lba" => drop(number()?),
+        "last-lba" => head.last_usable = Some(number()?),
         "sector-size" => match number()? {
             size @ (512 | 4096) => head.sector_size = Some(size as u32),
             size => return Err(wrong(line, column, format!("sectors of {size} bytes: only 512 and 4096 are known"))),
         },
         "table-length" => match u32::try_from(number()?) {
-            Ok(entries @ 1..=1024) => head.entries = entries.max(128),
+            Ok(entries @ 1..=1024) => head.entries = Some(entries.max(128)),
             _ => return Err(wrong(line, column, format!("a table of {value} entries: 1 to 1024 are possible"))),
         },
-        // How partitions are to be aligned: every dump has a start for each.
-        "grain" => {}
+        "grain" => head.grain = Some(parse_size(value).map_err(|fault| wrong(line, column, fault.message))?),
         _ => {
-            let known = ["label", "label-id", "device", "unit", "first-lba", "last-lba", "sector-size", "table-length"];
+            let known = [
+                "label",
+                "label-id",
+                "device",
+                "unit",
+                "first-lba",
+                "last-lba",
+                "sector-size",
+                "table-length",
+                "grain",
+            ];
             return Err(wrong(line, 1, format!("`{key}` is no header of a dump")).nearest(key, known));
         }
     }
     Ok(())
 }
 
-fn disk_id(label: Label, text: &str) -> Result<DiskId> {
-    let bad = || Fault::new("table.parse", format!("label-id `{text}` is no id of a {} table", label.name()));
+fn disk_id(label: Label, line: usize, column: usize, text: &str) -> Result<DiskId> {
+    let bad = || wrong(line, column, format!("label-id `{text}` is no id of a {} table", label.name()));
     match label {
         Label::Gpt => Uuid::parse_str(text).map(DiskId::Guid).map_err(|_| bad()),
         Label::Mbr => {

@@ -34,7 +34,13 @@ impl Plan {
     /// `table.unfitted`: sizes in percent, which sfdisk does not read.
     pub fn sfdisk(&self) -> Result<String> {
         let mut text = head(self.label, self.id.map(|id| id.to_string()), self.device.as_deref());
-        let headers = [("first-lba", self.first_usable), ("sector-size", self.sector_size.map(u64::from))];
+        let headers = [
+            ("first-lba", self.first_usable),
+            ("last-lba", self.last_usable),
+            ("table-length", Some(u64::from(self.entries)).filter(|entries| *entries != 128)),
+            ("grain", self.grain),
+            ("sector-size", self.sector_size.map(u64::from)),
+        ];
         for (key, value) in headers {
             if let Some(value) = value {
                 let _ = writeln!(text, "{key}: {value}");
@@ -88,7 +94,7 @@ fn head(label: Label, id: Option<String>, device: Option<&str>) -> String {
 /// sfdisk reads `MiB`, `KiB` and sectors, but no bytes.
 fn measure(measure: Measure) -> Result<String> {
     match measure {
-        Measure::Sectors(sectors) => Ok(sectors.to_string()),
+        Measure::Sectors(sectors) => Ok(format!("{sectors:>12}")),
         Measure::Bytes(bytes) if bytes % (1 << 20) == 0 => Ok(format!("{}MiB", bytes >> 20)),
         Measure::Bytes(bytes) if bytes % 1024 == 0 => Ok(format!("{}KiB", bytes >> 10)),
         Measure::Bytes(bytes) => {

@@ -18,6 +18,9 @@ use crate::host::{Fault, Result};
 /// More entries than any tool writes; a hostile header does not get to choose how much is read.
 const MOST_ENTRIES: u32 = 1024;
 
+/// In the warning about a backup header that a disk has outgrown.
+pub(super) const ELSEWHERE: &str = "not at the end of the disk";
+
 /// Bytes and where they go.
 pub(super) type Area = (u64, Vec<u8>);
 
@@ -27,13 +30,12 @@ pub(super) fn read(file: &impl FileExt, geometry: Geometry) -> Result<Layout> {
         Ok((layout, backup_lba)) => {
             let warning = match read_copy(file, geometry, backup_lba) {
                 Err(fault) => Some(format!("backup GPT: {}", fault.message)),
-                Ok((backup, _)) if backup.partitions != layout.partitions => {
+                Ok((backup, _)) if backup.partitions != layout.partitions || backup.id != layout.id => {
                     Some("backup GPT: lists other partitions than the primary one".into())
                 }
-                Ok(_) if backup_lba != geometry.sectors - 1 => Some(format!(
-                    "backup GPT: at sector {backup_lba}, not at the end of the disk (sector {})",
-                    geometry.sectors - 1
-                )),
+                Ok(_) if backup_lba != geometry.sectors - 1 => {
+                    Some(format!("backup GPT: at sector {backup_lba}, {ELSEWHERE} (sector {})", geometry.sectors - 1))
+                }
                 Ok(_) => None,
             };
             (layout, warning)
@@ -48,7 +50,13 @@ pub(super) fn read(file: &impl FileExt, geometry: Geometry) -> Result<Layout> {
         },
     };
     layout.warnings.extend(warning);
+    layout.warnings.extend(super::flaws::flaws(&layout));
     Ok(layout)
+}
+
+/// Whether the primary header is whole.
+pub(super) fn is_there(file: &impl FileExt, geometry: Geometry) -> bool {
+    read_copy(file, geometry, 1).is_ok()
 }
 
 fn block(geometry: Geometry) -> LogicalBlockSize {
@@ -91,9 +99,15 @@ fn read_copy(file: &impl FileExt, geometry: Geometry, lba: u64) -> Result<(Layou
         block(geometry),
     )
     .map_err(|error| damaged(error.to_string()))?;
-    let mut partitions = Vec::new();
+    let (mut partitions, mut warnings) = (Vec::new(), Vec::new());
     for (number, entry) in entries.into_iter().filter(|(_, entry)| entry.is_used()) {
-        let size = entry.sectors_len().map_err(|error| damaged(format!("partition {number}: {error}")))?;
+        let Ok(size) = entry.sectors_len() else {
+            warnings.push(format!(
+                "partition {number} ends at sector {} before it starts at {}: left out",
+                entry.last_lba, entry.first_lba
+            ));
+            continue;
+        };
         partitions.push(Partition {
             number,
             start: entry.first_lba,
@@ -113,7 +127,8 @@ fn read_copy(file: &impl FileExt, geometry: Geometry, lba: u64) -> Result<(Layou
         entries: header.num_parts,
         partitions,
         device: None,
-        warnings: Vec::new(),
+        warnings,
+        changes: Vec::new(),
     };
     Ok((layout, header.backup_lba))
 }

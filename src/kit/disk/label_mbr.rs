@@ -57,11 +57,14 @@ pub(super) fn read(file: &impl FileExt, geometry: Geometry, boot: &[u8]) -> Resu
         partitions,
         device: None,
         warnings: Vec::new(),
+        changes: Vec::new(),
     };
     if let Some(extended) = layout.extended().cloned() {
-        let broken = read_logical(file, geometry, &extended, &mut layout.partitions)?;
-        layout.warnings.extend(broken);
+        let chain = chain(file, geometry, &extended)?;
+        layout.partitions.extend(chain.partitions);
+        layout.warnings.extend(chain.broken);
     }
+    layout.warnings.extend(super::flaws::flaws(&layout));
     Ok(layout)
 }
 
@@ -77,34 +80,48 @@ fn partition(number: u32, base: u64, entry: &MBRPartitionEntry) -> Partition {
     }
 }
 
+/// The chain of EBRs, as far as it goes.
+pub(super) struct Chain {
+    /// The sector of each.
+    pub at: Vec<u64>,
+    pub partitions: Vec<Partition>,
+    /// Why it ended before its end.
+    pub broken: Option<String>,
+}
+
 /// Walks the chain of EBRs. It ends at a link that leads out of the extended partition or back: with a warning, since
 /// what was read so far is good.
-fn read_logical(
-    file: &impl FileExt,
-    geometry: Geometry,
-    extended: &Partition,
-    partitions: &mut Vec<Partition>,
-) -> Result<Option<String>> {
-    let mut seen = Vec::new();
+pub(super) fn chain(file: &impl FileExt, geometry: Geometry, extended: &Partition) -> Result<Chain> {
+    let mut chain = Chain { at: Vec::new(), partitions: Vec::new(), broken: None };
     let mut at = extended.start;
     loop {
-        let broken = |why: &str| Ok(Some(format!("chain of logical partitions at sector {at}: {why}")));
-        if at < extended.start || at >= extended.end() || at >= geometry.sectors {
-            return broken("leads out of the extended partition");
+        let why = if at < extended.start || at >= extended.end() || at >= geometry.sectors {
+            Some("leads out of the extended partition".into())
+        } else if chain.at.contains(&at) {
+            Some(format!("leads back there after {} boot records: a loop", chain.at.len()))
+        } else if chain.at.len() > MOST_LOGICAL {
+            Some(format!("goes on after {MOST_LOGICAL} boot records"))
+        } else {
+            None
+        };
+        let broken = |why: &str| Some(format!("chain of logical partitions at sector {at}: {why}"));
+        if let Some(why) = why {
+            chain.broken = broken(&why);
+            return Ok(chain);
         }
-        if seen.contains(&at) || seen.len() > MOST_LOGICAL {
-            return broken("does not end");
-        }
-        seen.push(at);
         let sector = read_at(file, at * u64::from(geometry.sector_size), 512)?;
-        let Some(ebr) = parse(&sector) else { return broken("no boot record there") };
+        let Some(ebr) = parse(&sector) else {
+            chain.broken = broken("no boot record there");
+            return Ok(chain);
+        };
+        chain.at.push(at);
         // A deleted one leaves an empty entry; the kernel does not count it.
         if ebr.partition_1.sectors > 0 && ebr.partition_1.is_used() && !leads_on(&ebr.partition_1) {
-            let number = 5 + partitions.iter().filter(|part| part.number > 4).count() as u32;
-            partitions.push(partition(number, at, &ebr.partition_1));
+            let number = 5 + chain.partitions.len() as u32;
+            chain.partitions.push(partition(number, at, &ebr.partition_1));
         }
         if !leads_on(&ebr.partition_2) || ebr.partition_2.sectors == 0 {
-            return Ok(None);
+            return Ok(chain);
         }
         at = extended.start + u64::from(ebr.partition_2.starting_lba);
     }

@@ -107,6 +107,11 @@ impl Partition {
     pub fn is_bootable(&self) -> bool {
         self.attrs & BOOTABLE != 0
     }
+
+    /// Number and name, as messages call it: `2 (root)`.
+    pub fn title(&self) -> String {
+        if self.name.is_empty() { self.number.to_string() } else { format!("{} ({})", self.number, self.name) }
+    }
 }
 
 /// A whole table on a disk of known size.
@@ -124,8 +129,10 @@ pub struct Layout {
     pub partitions: Vec<Partition>,
     /// Where it was read, for the names in a dump.
     pub device: Option<String>,
-    /// What the reader noticed though it could go on: a damaged copy, a hybrid MBR.
+    /// What the reader noticed though it could go on: a damaged copy, overlaps, a hybrid MBR.
     pub warnings: Vec<String>,
+    /// What fitting, mending or copying did to it, in words; empty for a table as it was read.
+    pub changes: Vec<String>,
 }
 
 impl Layout {
@@ -244,7 +251,7 @@ impl Layout {
     }
 }
 
-fn overlap(one: &Partition, other: &Partition) -> Fault {
+pub(super) fn overlap(one: &Partition, other: &Partition) -> Fault {
     let message = format!(
         "partitions {} (sectors {} to {}) and {} (sectors {} to {}) overlap",
         one.number,

@@ -4,26 +4,36 @@
 //! a [`Plan`] of wishes, which knows no disk, and a [`Layout`] of facts in sectors, which is what is read and written.
 
 mod attach;
+mod compare;
+mod copy;
 mod description;
+mod description_print;
+mod draw;
 mod dump;
 mod dump_print;
+mod flaws;
 mod guard;
 mod image;
 mod kernel;
 mod kinds;
 mod label_gpt;
+mod label_gpt_moved;
 mod label_mbr;
 mod layout;
 mod list;
 mod lock;
+mod mend;
 mod open;
 mod partitions;
 mod pick;
 mod plan;
+mod refit;
 mod table;
 mod wipe;
 
 pub use attach::{Attached, Part};
+pub use compare::compare;
+pub use copy::copy_table;
 pub use description::parse_description;
 pub use dump::parse_dump;
 pub use guard::{Use, is_claimed, mount_points, mounted_at, mounts_under, refuse_used, uses};
@@ -32,6 +42,7 @@ pub use kernel::holder_of_loop;
 pub use kinds::{Kind, Label};
 pub use layout::{DiskId, Geometry, Layout, Partition};
 pub use list::{Found, find, list};
+pub use lock::holder;
 pub use open::{Disk, OpenOptions};
 pub use pick::{Criteria, pick};
 pub use plan::{Measure, Plan, Size, Wish};

@@ -155,7 +155,6 @@ impl Disk {
     pub fn write_table(&self, table: &Table) -> Result<Layout> {
         let layout = table.fit(self.geometry)?;
         self.guard()?;
-        let unit = u64::from(self.geometry.sector_size);
         let boot = read_at(&self.file, 0, 512)?;
         let areas = match layout.label {
             Label::Gpt => label_gpt::areas(&layout, &boot)?,
@@ -168,24 +167,48 @@ impl Disk {
             self.file.write_all_at(bytes, *offset).map_err(|error| self.write_failed(error))?;
         }
         self.file.sync_all().map_err(|error| self.write_failed(error))?;
+        self.forget_cached();
+        self.written(&layout)
+    }
+
+    /// What is compared after writing has to come from the disk, not from memory.
+    pub(super) fn forget_cached(&self) {
         if self.block {
-            // What is compared has to come from the disk, not from memory.
             let _ = kernel::flush_buffers(&self.file);
         }
+    }
+
+    /// The end of every change of the table: it is read back and compared, and the kernel is told.
+    pub(super) fn written(&self, layout: &Layout) -> Result<Layout> {
         let names = layout.partitions.iter().map(|part| (part.number, part.name.clone())).collect();
         *self.names.lock().expect("no holder of this lock panics") = names;
         let written = self.table()?;
-        self.verify(&layout, written.as_ref(), unit)?;
+        self.verify(layout, written.as_ref(), self.geometry.sector_size.into())?;
         if self.block {
-            attach::tell_kernel(&self.path, &self.file, &layout)?;
+            attach::tell_kernel(&self.path, &self.file, layout)?;
         }
-        Ok(written.unwrap_or(layout))
+        Ok(written.unwrap_or_else(|| layout.clone()))
+    }
+
+    /// Makes a damaged table right, see [`Layout::mended`]; an undamaged one is not written. Boot code stays.
+    ///
+    /// # Errors
+    /// `table.none`, those of [`Layout::mended`] and of [`Disk::write_table`].
+    pub fn mend_table(&self, drop: &[u32]) -> Result<Layout> {
+        let none = || Fault::new("table.none", format!("`{}` has no partition table to mend", self.path.display()));
+        let mended = self.table()?.ok_or_else(none)?.mended(drop)?;
+        if mended.changes.is_empty() {
+            return Ok(mended);
+        }
+        let changes = mended.changes.clone();
+        Ok(Layout { changes, ..self.write_table(&Table::Layout(mended))? })
     }
 
     fn verify(&self, layout: &Layout, written: Option<&Layout>, unit: u64) -> Result<()> {
         let fault = |why: String| Fault::new("table.verify", format!("table of `{}`: {why}", self.path.display()));
         let Some(written) = written else { return Err(fault("none is there after it was written".into())) };
-        if let Some(warning) = written.warnings.first() {
+        // Copied tables may be hybrids.
+        if let Some(warning) = written.damage().first() {
             return Err(fault(format!("read back after it was written: {warning}")));
         }
         let mut expected = layout.partitions.clone();

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::layout::BOOTABLE;
 use super::{DiskId, Geometry, Kind, Label, Layout, Partition};
-use crate::host::{Fault, Result, parse_size};
+use crate::host::{Fault, Result, format_size, parse_size};
 
 /// A place or a length, in the unit it was given in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +100,10 @@ pub struct Plan {
     pub id: Option<DiskId>,
     pub wishes: Vec<Wish>,
     pub first_usable: Option<u64>,
+    /// Of the disk that a dump was made of; on another it is where that one ends.
+    pub last_usable: Option<u64>,
+    /// In bytes, as a dump says it: how its tool was to align partitions. Only printed again.
+    pub grain: Option<u64>,
     /// What [`Measure::Sectors`] count; None: the sectors of the disk it is fitted to.
     pub sector_size: Option<u32>,
     pub entries: u32,
@@ -108,7 +112,17 @@ pub struct Plan {
 
 impl Plan {
     pub fn new(label: Label, wishes: Vec<Wish>) -> Self {
-        Plan { label, id: None, wishes, first_usable: None, sector_size: None, entries: 128, device: None }
+        Plan {
+            label,
+            id: None,
+            wishes,
+            first_usable: None,
+            last_usable: None,
+            grain: None,
+            sector_size: None,
+            entries: 128,
+            device: None,
+        }
     }
 
     /// Places the partitions on a disk: in the order given, starts on 1 MiB, nothing left out, and the result checked.
@@ -121,7 +135,13 @@ impl Plan {
         let first_usable = self.first_usable.filter(|_| same_unit).unwrap_or(first).max(first);
         let align = geometry.align();
         // What is placed by itself starts at 1 MiB: boot loaders live in the gap before it.
-        let region = Region { first: align.max(first_usable), end: last_usable.saturating_add(1), align, gap: 0 };
+        let region = Region {
+            first: align.max(first_usable),
+            end: last_usable.saturating_add(1),
+            align,
+            gap: 0,
+            sector: geometry.sector_size,
+        };
         let usable = region.end.saturating_sub(region.first);
         let wishes = super::partitions::numbered(self)?;
         let mut asks = Vec::new();
@@ -138,7 +158,8 @@ impl Plan {
                 .find(|place| Some(place.0) == extended)
                 .ok_or_else(|| Fault::new("table.extended", "logical partitions need an extended one to live in"))?;
             // Before each logical partition stands its EBR, with a whole step of alignment to itself.
-            placed.extend(Region { first: outer.1, end: outer.1 + outer.2, align, gap: align }.place(logical)?);
+            let inner = Region { first: outer.1, end: outer.1 + outer.2, align, gap: align, sector: region.sector };
+            placed.extend(inner.place(logical)?);
         }
         placed.sort();
         let mut partitions = Vec::new();
@@ -150,8 +171,9 @@ impl Plan {
         }
         let id = self.id.unwrap_or_else(|| DiskId::random(self.label));
         let (label, entries, device) = (self.label, self.entries, self.device.clone());
-        let warnings = Vec::new();
-        let layout = Layout { label, id, geometry, first_usable, last_usable, entries, partitions, device, warnings };
+        let (warnings, changes) = (Vec::new(), Vec::new());
+        let layout =
+            Layout { label, id, geometry, first_usable, last_usable, entries, partitions, device, warnings, changes };
         layout.check()?;
         Ok(layout)
     }
@@ -184,6 +206,8 @@ struct Region {
     end: u64,
     align: u64,
     gap: u64,
+    /// Bytes in a sector, for messages.
+    sector: u32,
 }
 
 impl Region {
@@ -225,8 +249,13 @@ impl Region {
         // Running into one with a start of its own is an overlap, which the check of the whole finds.
         if used > self.end || (fills > 0 && share == 0) {
             let number = run.iter().map(|ask| ask.number.to_string()).collect::<Vec<_>>().join(", ");
-            let message =
-                format!("partitions {number} do not fit: they need sectors {at} to {used}, free is up to {end}");
+            let bytes = |sectors: u64| format_size(sectors.saturating_mul(self.sector.into()));
+            let more = if fills > 0 { "more than " } else { "" };
+            let message = format!(
+                "partitions {number} do not fit: they need {more}{} from sector {at} on, there are {}",
+                bytes(used.saturating_sub(at)),
+                bytes(end.saturating_sub(at)),
+            );
             return Err(Fault::new("table.space", message).hint("give smaller sizes, or take a bigger disk"));
         }
         for (index, ask) in run.iter().enumerate() {

@@ -12,6 +12,18 @@ pub enum Table {
     Layout(Layout),
 }
 
+impl From<Layout> for Table {
+    fn from(layout: Layout) -> Self {
+        Table::Layout(layout)
+    }
+}
+
+impl From<Plan> for Table {
+    fn from(plan: Plan) -> Self {
+        Table::Plan(plan)
+    }
+}
+
 impl Table {
     /// Reads an `sfdisk -d` dump or a Ka-deploy partition description.
     ///
@@ -46,7 +58,7 @@ impl Table {
                 if own != other {
                     let message =
                         format!("a table in {own} byte sectors does not fit a disk with {other} byte sectors");
-                    return Err(Fault::new("table.space", message).hint("plan it anew with sizes in bytes"));
+                    return Err(Fault::new("table.space", message).hint("`.fit(disk)` turns one into the other"));
                 }
                 let (_, last_usable) = geometry.usable(layout.label, layout.entries)?;
                 Layout { geometry, last_usable, ..layout.clone() }
@@ -56,6 +68,9 @@ impl Table {
         Ok(layout)
     }
 }
+
+/// No damage: some systems boot from such tables.
+pub(super) const HYBRID: &str = "the protective MBR holds further partitions (a hybrid): they are not read";
 
 /// Bytes at a place; what lies past the end of the disk is an error, not zeros.
 pub(super) fn read_at(file: &impl FileExt, offset: u64, length: usize) -> Result<Vec<u8>> {
@@ -82,13 +97,17 @@ pub fn read_table(file: &impl FileExt, geometry: Geometry) -> Result<Option<Layo
         label_mbr::Found::Protective { hybrid } => {
             let mut layout = label_gpt::read(file, geometry)?;
             if hybrid {
-                layout
-                    .warnings
-                    .push("the protective MBR holds further partitions (a hybrid): they are not read".into());
+                layout.warnings.push(HYBRID.into());
             }
             Ok(Some(layout))
         }
         label_mbr::Found::Mbr => label_mbr::read(file, geometry, &boot).map(Some),
+        // Overwritten by accident, by all zeros mostly: a filesystem there would be what the disk is used for now.
+        label_mbr::Found::Nothing if boot[510..] != [0x55, 0xaa] && label_gpt::is_there(file, geometry) => {
+            let mut layout = label_gpt::read(file, geometry)?;
+            layout.warnings.push("the protective MBR is missing: kernel and firmware do not see this GPT".into());
+            Ok(Some(layout))
+        }
         label_mbr::Found::Nothing => Ok(None),
     }
 }

@@ -69,5 +69,6 @@ pub(super) fn nothing(geometry: Geometry) -> Layout {
         partitions: Vec::new(),
         device: None,
         warnings: Vec::new(),
+        changes: Vec::new(),
     }
 }
