@@ -147,7 +147,9 @@ impl Offer {
         let (arrivals, queue) = mpsc::channel(16);
         let door = gate::open(listener, shared.clone(), arrivals);
         let ear = ear(&shared, &options, address);
-        let session = Session::new(shared.clone(), options, queue, cancel.clone(), Worker::current());
+        // It outlives the call: what ends it is the cancel of its own.
+        let worker = Worker { cancel: None, ..Worker::current() };
+        let session = Session::new(shared.clone(), options, queue, cancel.clone(), worker);
         let ended = shared.clone();
         tokio::spawn(async move {
             let outcome = tokio::select! {
