@@ -16,6 +16,7 @@ mod circles;
 mod help;
 mod memory;
 mod options;
+mod sizes;
 mod spans;
 mod variables;
 
