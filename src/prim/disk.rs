@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::disks::{DiskHandle, TableValue};
 use super::prelude::*;
 use crate::host::{Hold, format_size, size_of};
-use crate::kit::disk::{self, Attached, Criteria, Disk, Layout, OpenOptions, Part, Table};
+use crate::kit::disk::{self, Attached, Criteria, Disk, Layout, OpenOptions, Part, Table, ThisMachine};
 
 pub fn types(engine: &mut Engine) {
     engine.register_type_with_name::<DiskHandle>("disk");
@@ -51,6 +51,7 @@ fn criteria(opts: &Opts) -> Result<Criteria> {
         max: opts.size("max")?,
         rotational: flag("rotational")?,
         removable: flag("removable")?,
+        empty: flag("empty")?,
         force: opts.flag("force")?,
     })
 }
@@ -76,18 +77,21 @@ pub mod module {
     }
 
     /// The path of the one disk that meets all criteria. An empty text is no criterion, so `#{ path: "" }` is "the
-    /// only disk there is". A path that names an image file is that file.
+    /// only disk there is". A path that names an image file is that file. The name of a partition is refused: the disk is
+    /// what is picked.
     ///
     /// # Options
-    /// - `path` (text, ""): the device, or a link to it in /dev/disk
+    /// - `path` (text, ""): the device, any link to it, or the name of either without its folder (`nvme0n1`,
+    ///   `nvme-Samsung_SSD_980_S64D`)
     /// - `serial` (text, ""): its serial number
     /// - `wwn` (text, ""): its World Wide Name
-    /// - `model` (text, ""): part of its model name
+    /// - `model` (text, ""): part of its model name, or a pattern for all of it with `*` and `?`
     /// - `transport` (text, ""): nvme, sata, usb, virtio, scsi or mmc
     /// - `min` (size, none): at least this big, in bytes
     /// - `max` (size, none): at most this big, in bytes
     /// - `rotational` (flag, either): turning, or not
     /// - `removable` (flag, either): removable, or not
+    /// - `empty` (flag, either): neither a table nor a filesystem on it, or just not that
     /// - `force` (flag, false): take a disk in use as well
     ///
     /// # Errors
@@ -102,14 +106,14 @@ pub mod module {
     #[rhai_fn(name = "pick", return_raw)]
     pub fn pick_by(ctx: NativeCallContext, options: Map) -> Raw<String> {
         let opts = options_of(&ctx, "disk::pick", options)?;
-        Ok(disk::pick(&disk::list(), &criteria(&opts)?)?)
+        Ok(disk::pick(&ThisMachine, &criteria(&opts)?)?)
     }
 
     /// As above, without criteria: the only disk that is not in use.
     #[rhai_fn(return_raw)]
     pub fn pick(ctx: NativeCallContext) -> Raw<String> {
         host_of(&ctx);
-        Ok(disk::pick(&disk::list(), &Criteria::default())?)
+        Ok(disk::pick(&ThisMachine, &Criteria::default())?)
     }
 
     /// Makes an image file of a size in bytes, sparse and all zeros; gives its path.

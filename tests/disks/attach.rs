@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use kar::kit::disk::{Disk, Kind, Label, OpenOptions, Plan, Size, Table, Wish, create, holder_of_loop, refuse_used};
+use kar::kit::disk::{
+    Criteria, Disk, Kind, Label, OpenOptions, Plan, Size, Table, ThisMachine, Wish, create, holder_of_loop, pick,
+    refuse_used,
+};
 use kar::kit::fs;
 
 use super::support::*;
@@ -151,6 +154,33 @@ fn free_loops_with_partitions() -> Vec<String> {
     let parts = free.flat_map(|dir| std::fs::read_dir(dir).into_iter().flatten().flatten());
     let named = parts.map(|entry| entry.file_name().to_string_lossy().into_owned());
     named.filter(|name| name.strip_prefix("loop").is_some_and(|rest| rest.contains('p'))).collect()
+}
+
+/// The machine this runs on: by its device, by a link of somebody's own, and empty or not.
+#[test]
+fn an_attached_disk_is_picked_by_path() {
+    let dir = folder();
+    let path = image(&dir, "disk.img", 64 * MIB);
+    let disk = open(&path);
+    let attached = disk.attach().unwrap();
+    let link = dir.path().join("the-disk");
+    std::os::unix::fs::symlink(attached.path(), &link).unwrap();
+    let device = attached.path().to_str().unwrap();
+    let by = |path: &str, empty| pick(&ThisMachine, &Criteria { path: path.into(), empty, ..Criteria::default() });
+    for name in [device, link.to_str().unwrap()] {
+        assert_eq!(by(name, Some(true)).unwrap(), device);
+        let fault = by(name, Some(false)).unwrap_err();
+        assert!(fault.message.contains(&format!("{device} (64 MiB): empty")), "{fault}");
+    }
+    fs::mkfs("ext4", attached.path(), &fs::Mkfs::default(), &Default::default()).unwrap();
+    let fault = by(device, Some(true)).unwrap_err();
+    assert!(fault.message.contains(&format!("{device} (64 MiB): not empty: ext4")), "{fault}");
+    open(attached.path()).write_table(&table(Label::Gpt, &["root"])).unwrap();
+    let fault = by(device, Some(true)).unwrap_err();
+    assert!(fault.message.contains("not empty: a gpt table"), "{fault}");
+    let part = format!("{device}p1");
+    let fault = by(&part, None).unwrap_err();
+    assert!(fault.message.starts_with("cannot pick a disk: "), "{fault}");
 }
 
 #[test]
