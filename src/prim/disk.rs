@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::disks::{DiskHandle, TableValue};
 use super::prelude::*;
@@ -11,7 +12,9 @@ use crate::kit::disk::{self, Attached, Criteria, Disk, Layout, OpenOptions, Part
 pub fn types(engine: &mut Engine) {
     engine.register_type_with_name::<DiskHandle>("disk");
     engine.register_type_with_name::<AttachedHandle>("attached disk");
+    engine.register_type_with_name::<UnfinishedHandle>("unfinished disk");
     for name in ["to_string", "to_debug"] {
+        engine.register_fn(name, |handle: &mut UnfinishedHandle| format!("disk {}, unfinished", handle.disk));
         engine.register_fn(name, |handle: &mut DiskHandle| {
             format!("disk {} ({})", handle.object(), format_size(handle.disk().size()))
         });
@@ -32,6 +35,14 @@ pub struct AttachedHandle {
     hold: Arc<Hold>,
     /// Keeps the lock of the image.
     disk: DiskHandle,
+}
+
+/// A disk whose table is cleared unless it is done.
+#[derive(Clone)]
+pub struct UnfinishedHandle {
+    done: Arc<AtomicBool>,
+    hold: Arc<Hold>,
+    disk: String,
 }
 
 fn device(part: &Part) -> ImmutableString {
@@ -391,6 +402,53 @@ pub mod module {
         let host = host_of(&ctx);
         let effect = Effect::new("disk.wipe", disk.object(), Weight::Destroy).guard(|| disk.disk().guard());
         Ok(host.perform(effect, || disk.disk().wipe())?)
+    }
+
+    /// Watches over a disk while it is written: unless `.done()` is called, its table and boot code are cleared when the
+    /// last copy of the handle is gone or the run ends, by an error, by Ctrl-C or otherwise, so that what is half written
+    /// cannot boot. What lies in the partitions stays. Take it before the partitions are attached: what is open is closed
+    /// newest first.
+    ///
+    /// # Errors
+    /// - `disk.readonly`
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::create("node1.img", "64MiB");
+    /// let d = disk::open("node1.img", #{ write: true });
+    /// let watch = d.unfinished();
+    /// d.write_table(table::plan("gpt", [#{ name: "root" }]));
+    /// watch.done();
+    /// d.table().partitions.len        // => 1
+    /// let watch = d.unfinished();
+    /// watch = ();
+    /// d.table()                       // => throws table.none
+    /// ```
+    #[rhai_fn(global, return_raw, pure)]
+    pub fn unfinished(ctx: NativeCallContext, disk: &mut DiskHandle) -> Raw<UnfinishedHandle> {
+        let host = host_of(&ctx);
+        disk.disk().guard_write()?;
+        let done = Arc::new(AtomicBool::new(false));
+        let hold = host.hold("disk.release", &disk.object(), {
+            let (done, disk) = (done.clone(), disk.clone());
+            move || if done.load(Ordering::SeqCst) { Ok(()) } else { disk.disk().clear_table() }
+        });
+        Ok(UnfinishedHandle { done, hold: Arc::new(hold), disk: disk.object() })
+    }
+
+    /// The disk is written to its end: its table stays. A second call does nothing.
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::create("node1.img", "64MiB");
+    /// let watch = disk::open("node1.img", #{ write: true }).unfinished();
+    /// watch.done();
+    /// ```
+    #[rhai_fn(global, return_raw, pure)]
+    pub fn done(ctx: NativeCallContext, watch: &mut UnfinishedHandle) -> Raw<()> {
+        host_of(&ctx);
+        watch.done.store(true, Ordering::SeqCst);
+        Ok(watch.hold.release()?)
     }
 
     /// The disk as a device: `/dev/loop0` for an image.

@@ -147,6 +147,52 @@ fn a_killed_process_leaves_no_loop_device_and_no_lock() {
     assert_eq!(open(&path).attach().unwrap().parts().len(), 1);
 }
 
+/// A flow that ends before its end: its disk has no table, though partitions were mounted when it ended.
+#[test]
+fn a_failed_flow_leaves_a_disk_that_does_not_boot() {
+    let dir = folder();
+    for (end, cleared) in [
+        ("throw \"no more\"", true),
+        ("fs::read(\"no such file\")", true),
+        ("task::sleep(\"1000s\")", true),
+        ("watch.done()", false),
+    ] {
+        let path = dir.path().join("disk.img");
+        let _ = std::fs::remove_file(&path);
+        let _ = std::fs::remove_file(dir.path().join("at-work"));
+        let recipe = format!(
+            "fn main(args) {{\n    disk::create(\"disk.img\", \"64MiB\");\n    \
+             let d = disk::open(\"disk.img\", #{{ write: true }});\n    let watch = d.unfinished();\n    \
+             d.write_boot_code(blob(440, 0x90));\n    \
+             d.write_table(table::plan(\"gpt\", [#{{ name: \"root\" }}]));\n    let parts = d.attach();\n    \
+             fs::mkfs(\"ext4\", parts.named(\"root\"));\n    let m = fs::mount(parts.named(\"root\"), \"mnt\");\n    \
+             fs::write(\"at-work\", \"x\");\n    {end};\n}}\n"
+        );
+        std::fs::write(dir.path().join("flow.rhai"), recipe).unwrap();
+        let running = Command::new(env!("CARGO_BIN_EXE_kar"))
+            .args(["run", "flow.rhai"])
+            .current_dir(&dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        if end.contains("sleep") {
+            soon("the flow to be at work", || dir.path().join("at-work").exists());
+            run("kill", &["-INT", &running.id().to_string()]);
+        }
+        let done = running.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.success(), !cleared, "{said}");
+        assert_eq!(holder_of_loop(&path), Vec::<String>::new());
+        let disk = open(&path);
+        assert_eq!(disk.table().unwrap().is_none(), cleared, "{end}: {said}");
+        assert_eq!(disk.boot_code().unwrap() == [0; 440], cleared);
+        let found = run("wipefs", &[path.to_str().unwrap()]);
+        assert_eq!(found.is_empty(), cleared, "{found}");
+    }
+}
+
 /// Loop devices that hold no image, and still show partitions.
 fn free_loops_with_partitions() -> Vec<String> {
     let devices = std::fs::read_dir("/sys/block").unwrap().flatten().map(|entry| entry.path());
