@@ -11,6 +11,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Finding {
@@ -104,6 +105,69 @@ fn every_script_ends_as_it_says() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
+/// In `kar check` too, which runs nothing. What a function imports is read when it is called, and closes no circle.
+#[test]
+fn modules_that_import_each_other_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |a: &str, b: &str| {
+        std::fs::write(folder.path().join("main.rhai"), "import \"a\" as a;\nfn main() { a::one(); }\n").unwrap();
+        std::fs::write(folder.path().join("a.rhai"), a).unwrap();
+        std::fs::write(folder.path().join("b.rhai"), b).unwrap();
+        let run =
+            |what| Command::new(env!("CARGO_BIN_EXE_kar")).args([what, "main.rhai"]).current_dir(&folder).output();
+        ["check", "run"].map(|what| String::from_utf8(run(what).unwrap().stderr).unwrap())
+    };
+    let late = "fn one() { import \"b\" as b; b::two() }\n";
+    let back = "import \"a\" as a;\nfn two() { 2 }\n";
+    assert!(check(late, back).iter().all(|stderr| !stderr.contains("error[")));
+    for stderr in check("import \"b\" as b;\nfn one() { b::two() }\n", back) {
+        let wanted = "error[script.circle]: modules import each other in a circle: a.rhai -> b.rhai -> a.rhai\n --> b.rhai:1:8\n";
+        assert!(stderr.contains(wanted), "{stderr}");
+    }
+}
+
+/// Runs a script in `folder` that leaves a program behind and has written its number to the file `pid`, sends `signals`
+/// then, and says whether the program is gone once kar is.
+fn program_is_gone(script: &str, signals: usize) -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("main.rhai"), script).unwrap();
+    let mut kar =
+        Command::new(env!("CARGO_BIN_EXE_kar")).args(["run", "main.rhai"]).current_dir(&folder).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let number = || std::fs::read_to_string(folder.path().join("pid")).ok()?.trim().parse::<u32>().ok();
+    let program = loop {
+        match number() {
+            Some(number) => break number,
+            None => assert!(Instant::now() < deadline, "the program did not start"),
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    for _ in 0..signals {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(kar.id().cast_signed()), nix::sys::signal::SIGINT);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    kar.wait().unwrap();
+    // A zombie has no command line any more.
+    let gone = || std::fs::read(format!("/proc/{program}/cmdline")).unwrap_or_default().is_empty();
+    while !gone() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    gone()
+}
+
+#[test]
+fn programs_end_with_the_run() {
+    let unwaited = r#"fn main() {
+        task::start(|| proc::run("sh", ["-c", "echo $$ > new && mv new pid && exec sleep 600"]));
+        while !fs::exists("pid") { task::sleep("5ms"); }
+    }"#;
+    assert!(program_is_gone(unwaited, 0));
+    let stubborn = r#"fn main() {
+        proc::run("sh", ["-c", "trap '' INT TERM; echo $$ > new && mv new pid; while true; do sleep 1; done"]);
+    }"#;
+    assert!(program_is_gone(stubborn, 2));
+}
+
 #[test]
 fn the_reader_of_findings_sees_a_difference() {
     let text = "error[a.b]: no\n --> x/y.rhai:3:5 (built in)\n  |\n3 | x\n\nhint: do\n";
@@ -111,4 +175,35 @@ fn the_reader_of_findings_sees_a_difference() {
         Finding { file: "y.rhai".into(), line: 3, error: "error[a.b]: no".into(), hints: vec!["hint: do".into()] };
     assert_eq!(printed(text), [wanted]);
     assert_ne!(printed(&text.replace(":3:", ":4:")), printed(text));
+}
+
+/// Runs a script that would never end by itself; gives the exit code and what it said.
+fn run_away(body: &str) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("away.rhai"), body).unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_kar")).args(["run", "away.rhai"]).current_dir(&folder).output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn recursion_without_end_is_told() {
+    let told = "error[script.recursion]: functions call each other without end\n";
+    let (code, said) = run_away("fn main(args) { again(1); }\nfn again(n) { again(n + 1) + 1 }\n");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.starts_with(told), "{said}");
+    // In a task's thread there is as much room.
+    let (code, said) =
+        run_away("fn main(args) { task::each([1, 2], |n| again(n)); }\nfn again(n) { again(n + 1) + 1 }\n");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("functions call each other without end"), "{said}");
+}
+
+#[test]
+fn memory_without_end_is_told_and_cannot_be_caught() {
+    let (code, said) = run_away(
+        "fn main(args) { try { grow(); } catch { } throw \"went on\"; }\nfn grow() { let s = \"x\"; loop { s += s; } }\n",
+    );
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.starts_with("error[script.memory]: the script holds "), "{said}");
 }

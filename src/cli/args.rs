@@ -32,15 +32,11 @@ pub enum Command {
 }
 
 #[derive(ClapArgs)]
+#[command(override_usage = "kar run [OPTIONS] <FILE>[:ENTRY] [--PARAM VALUE]...")]
 pub struct Run {
     /// A recipe file, or the name of one in the binary; `:ENTRY` calls another function than main. Behind it the
     /// recipe's own options: `kar run FILE --help` lists them
-    #[arg(
-        value_name = "FILE[:ENTRY] [--PARAM VALUE]",
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true
-    )]
+    #[arg(value_name = "FILE", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub words: Vec<String>,
     #[command(flatten)]
     pub host: HostArgs,

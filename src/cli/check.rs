@@ -2,7 +2,7 @@
 
 use super::args::Check;
 use super::exit::Exit;
-use super::report::show;
+use super::report::{show, show_all};
 use crate::script::Library;
 use crate::script::run::Recipe;
 
@@ -22,7 +22,7 @@ pub fn check(args: &Check) -> Exit {
                 continue;
             }
         };
-        findings.iter().for_each(show);
+        show_all(&findings);
         match findings.len() {
             0 => eprintln!("{file}: no errors"),
             1 => eprintln!("{file}: 1 error"),

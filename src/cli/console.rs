@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::report::harmless;
 use crate::host::{Console, Display, Level, Meter};
 
 pub struct Terminal {
@@ -47,7 +48,8 @@ impl Console for Terminal {
             Level::Warn => ("warning: ", "\x1b[33m"),
             Level::Error => ("error: ", "\x1b[31m"),
         };
-        let label = label.map(|label| format!("{label}: ")).unwrap_or_default();
+        let label = label.map(|label| format!("{}: ", harmless(label))).unwrap_or_default();
+        let text = harmless(text);
         let line = match self.colour && !paint.is_empty() {
             true => format!("{paint}{word}{label}{text}\x1b[0m\n"),
             false => format!("{word}{label}{text}\n"),

@@ -10,14 +10,15 @@ use crate::script::{Library, Script};
 
 pub fn lib(args: &Lib) -> Exit {
     let library = Library::new(args.lib.clone());
-    let modules = library.modules();
+    let modules = library.here().modules();
     match &args.copy {
         None => {
-            for (name, found) in modules {
-                match found {
-                    Ok(script) => println!("{name:14} {:10} {}", script.origin.to_string(), first_line(&script)),
-                    Err(fault) => println!("{name:14} {}", fault.message),
-                }
+            let origin =
+                |found: &Result<Script>| found.as_ref().map_or(String::new(), |script| script.origin.to_string());
+            let width = modules.iter().map(|(_, found)| origin(found).len()).max().unwrap_or(0);
+            for (name, found) in &modules {
+                let about = found.as_ref().map_or_else(|fault| fault.message.clone(), first_line);
+                println!("{name:14} {:width$}  {about}", origin(found));
             }
             Exit::Done
         }

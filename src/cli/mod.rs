@@ -12,10 +12,16 @@ mod run;
 
 use clap::Parser;
 
+use crate::kit::caretaker;
+
 pub use exit::Exit;
 
 /// Runs the command line and says with what code to end.
 pub fn main() -> Exit {
+    if std::env::args_os().nth(1).is_some_and(|word| word == caretaker::WORD) {
+        caretaker::run(std::io::stdin().lock());
+        return Exit::Done;
+    }
     let args = match args::Args::try_parse() {
         Ok(args) => args,
         Err(error) => {

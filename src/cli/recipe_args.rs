@@ -9,14 +9,13 @@ use crate::host::Fault;
 use crate::script::run::Recipe;
 use crate::script::{Kind, Param};
 
-/// The values for the recipe's `args`, and the options of kar itself found among them.
+/// The values for the recipe's `args`, and the options of kar itself found among them. `typed` is how the person named
+/// the recipe.
 ///
 /// # Errors
 /// clap's own (usage, help), or a fault that names the parameter and its value.
-pub fn parse(recipe: &Recipe, words: &[String]) -> Result<(Map, HostArgs), Refusal> {
-    let command = command(recipe);
-    let name = command.get_name().to_string();
-    let matches = command.try_get_matches_from(std::iter::once(&name).chain(words)).map_err(Refusal::Usage)?;
+pub fn parse(recipe: &Recipe, typed: &str, words: &[String]) -> Result<(Map, HostArgs), Refusal> {
+    let matches = command(recipe, typed).try_get_matches_from(words).map_err(Refusal::Usage)?;
     let mut values = Map::new();
     for param in &recipe.params {
         let given: Vec<&String> = matches.get_many::<String>(&param.name).into_iter().flatten().collect();
@@ -46,20 +45,38 @@ fn joined(param: &Param, mut values: Vec<Dynamic>) -> Dynamic {
     }
 }
 
-fn command(recipe: &Recipe) -> Command {
+fn command(recipe: &Recipe, typed: &str) -> Command {
     let about = recipe.script.about();
-    let command = Command::new(format!("kar run {}", recipe.script.name));
+    let command = Command::new("kar run").no_binary_name(true).bin_name(format!("kar run {typed}"));
     let command = recipe.params.iter().fold(command, |command, param| command.arg(arg(param)));
     HostArgs::augment_args(command)
         .about(about.first().map(|line| line.to_string()).unwrap_or_default())
-        .after_help(StyledStr::from(about.get(1..).unwrap_or_default().join("\n").trim().to_string()))
+        .after_help(StyledStr::from(flowing(about.get(1..).unwrap_or_default())))
         .max_term_width(100)
+}
+
+/// Paragraphs as one line each, for the terminal to wrap; a line that begins with a sign (a list's) stands by itself.
+fn flowing(lines: &[&str]) -> String {
+    let mut text = String::new();
+    for line in lines {
+        let begins = line.starts_with(|c: char| !c.is_alphanumeric() && !"`\"(".contains(c));
+        match line.is_empty() {
+            true => text += "\n\n",
+            false if text.ends_with('\n') => text += line,
+            false => text += &format!("{}{line}", if begins { '\n' } else { ' ' }),
+        }
+    }
+    text.trim().to_string()
 }
 
 fn arg(param: &Param) -> Arg {
     let mut help = param.help.clone();
     if let Some(value) = param.shown() {
         help = format!("{help} [default: {value}]").trim().to_string();
+    }
+    // clap checks and shows the choices of a single value; those of a list are shown as clap would.
+    if param.kind == Kind::List && !param.choices.is_empty() {
+        help = format!("{help} [possible values: {}]", param.choices.join(", ")).trim().to_string();
     }
     let arg = Arg::new(param.name.clone()).long(param.name.replace('_', "-")).help(help).required(param.required);
     let arg = match param.kind {

@@ -1,6 +1,7 @@
 //! `kar run`: from the command line to the exit code.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -8,10 +9,11 @@ use super::args::{HostArgs, Run};
 use super::console::Terminal;
 use super::exit::Exit;
 use super::recipe_args::{self, Refusal};
-use super::report::{show, show_fault};
+use super::report::{show, show_all, show_fault};
 use crate::host::{Fault, Host};
-use crate::kit::namespace;
-use crate::script::run::{Recipe, STACK, target};
+use crate::kit::{caretaker, process};
+use crate::prim::STACK;
+use crate::script::run::{Recipe, target};
 use crate::script::{Library, Report};
 
 pub fn run(run: Run) -> Exit {
@@ -31,7 +33,7 @@ pub fn run(run: Run) -> Exit {
             return Exit::of(&report.fault);
         }
     };
-    let (values, among) = match recipe_args::parse(&recipe, words) {
+    let (values, among) = match recipe_args::parse(&recipe, first, words) {
         Ok(parsed) => parsed,
         Err(Refusal::Usage(error)) => {
             let _ = error.print();
@@ -44,7 +46,7 @@ pub fn run(run: Run) -> Exit {
     };
     let findings = recipe.check();
     if !findings.is_empty() {
-        findings.iter().for_each(show);
+        show_all(&findings);
         return Exit::Script;
     }
     library.dirs.extend(among.lib.clone());
@@ -71,18 +73,12 @@ fn read(library: &Library, file: &str, words: &[String]) -> Result<Recipe, Box<R
     Recipe::read(&library, script)
 }
 
-/// A killed kar leaves nothing mounted: see `kit::namespace`. Where the kernel does not allow it, mounts are the
-/// machine's own, and are undone at every orderly end all the same.
-fn keep_mounts_private() {
-    if namespace::is_root() {
-        let _ = namespace::private_mounts();
-    }
-}
-
 /// Makes the host, runs `body` on the script's thread, and undoes at the end all that is still held.
 fn on_host(options: &HostArgs, body: impl FnOnce(&Host) -> Result<(), Box<Report>> + Send) -> Exit {
-    keep_mounts_private();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build() {
+    caretaker::enable();
+    // Its blocking threads run what servers ask of scripts.
+    let builder = &mut tokio::runtime::Builder::new_multi_thread();
+    let runtime = match builder.worker_threads(workers()).thread_stack_size(STACK).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             show_fault(&Fault::io("host.runtime", "start the runtime", error));
@@ -119,6 +115,8 @@ fn on_host(options: &HostArgs, body: impl FnOnce(&Host) -> Result<(), Box<Report
         }
     };
     host.cancel().set();
+    // Those of tasks that nobody waited for.
+    process::end_all(process::GRACE);
     for fault in host.release_all() {
         show_fault(&fault);
         exit = if exit == Exit::Done { Exit::Failed } else { exit };
@@ -152,7 +150,11 @@ fn end_on_signals(host: &Host) -> std::io::Result<()> {
         host.cancel().set();
         any().await;
         let host = host.clone();
-        let released = tokio::task::spawn_blocking(move || host.release_all()).await;
+        let release = move || {
+            process::end_all(Duration::ZERO);
+            host.release_all()
+        };
+        let released = tokio::task::spawn_blocking(release).await;
         released.into_iter().flatten().for_each(|fault| show_fault(&fault));
         std::process::exit(Exit::Stopped as i32);
     });

@@ -77,7 +77,8 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .into_iter()
         .map(|name| (strsim::osa_distance(word, name), name))
         .filter(|(distance, _)| *distance <= bound)
-        .min()
+        // Of several at one distance the first: callers put first what is likelier.
+        .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }
 

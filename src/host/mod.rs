@@ -24,7 +24,7 @@ pub use holdings::{Hold, Holdings};
 pub use journal::Journal;
 pub use opts::{Opts, size_of, time_of};
 pub use size::{format_size, parse_size};
-pub use time::{format_duration, now_rfc3339, parse_duration};
+pub use time::{format_duration, parse_duration};
 pub use worker::Worker;
 
 /// What a running script stands on: the runtime its primitives wait on, the door, and all that is held open.

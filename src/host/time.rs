@@ -1,6 +1,6 @@
 //! Durations as people write them: `30s`, `500ms`, `2m`.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::{Fault, Result};
 
@@ -26,11 +26,6 @@ pub fn format_duration(time: Duration) -> String {
         s if s < 60.0 => format!("{s:.1}s"),
         _ => humantime::format_duration(Duration::from_secs(time.as_secs())).to_string(),
     }
-}
-
-/// Now, UTC, RFC 3339 with milliseconds.
-pub fn now_rfc3339() -> String {
-    humantime::format_rfc3339_millis(SystemTime::now()).to_string()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod boot;
+pub mod caretaker;
 pub mod chain;
 pub mod dd;
 pub mod dhcp;

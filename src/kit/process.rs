@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::host::{Cancel, Fault, Planned, Result, Worker, format_duration};
 
+pub use group::{GRACE, end_all};
 pub(crate) use group::{Group, Wiring};
 pub(crate) use kept::Kept;
 pub(crate) use pump::{take, unblock};

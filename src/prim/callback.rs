@@ -5,10 +5,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, Map, NativeCallContext};
+use rhai::{Array, Dynamic, Engine, FnPtr, Map, NativeCallContext};
 
-use super::ground::{Ground, Raw, keeping_place, to_fault};
-use crate::host::{Fault, Result, Worker};
+use super::errors::fault_of;
+use super::ground::{Ground, Raw, keeping_place};
+use crate::host::{Result, Worker};
+
+/// Bytes of stack of every thread that runs a script, closures that servers call included. What the engine's limit on
+/// calls within calls can use, with room to spare; only what is used takes memory.
+pub const STACK: usize = 64 << 20;
 
 // The engine calls these volatile; they are the only way to give a closure its modules and functions again.
 #[expect(deprecated)]
@@ -58,24 +63,12 @@ impl Callback {
         let worker = Worker { deadline: Some(Instant::now() + limit), ..Worker::current() };
         worker.run(|| self.call_raw(args)).map_err(|error| {
             let mut fault = fault_of(&error);
-            fault.message = format!("{} (at {})", fault.message, self.0.ground.scripts.place(&error));
+            let place = self.0.ground.scripts.place(&error);
+            if !place.is_empty() {
+                fault.message = format!("{} (at {place})", fault.message);
+            }
             fault
         })
-    }
-}
-
-/// The fault at the bottom of an engine's error.
-pub(super) fn fault_of(error: &EvalAltResult) -> Fault {
-    match error {
-        EvalAltResult::ErrorInFunctionCall(_, _, inner, _) | EvalAltResult::ErrorInModule(_, inner, _) => {
-            fault_of(inner)
-        }
-        EvalAltResult::ErrorRuntime(value, _) => to_fault(value),
-        EvalAltResult::ErrorTerminated(value, _) => match value.clone().try_cast::<Map>() {
-            Some(_) => to_fault(value),
-            None => Fault::stopped(),
-        },
-        other => Fault::new("script.error", other.to_string()),
     }
 }
 

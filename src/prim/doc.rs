@@ -153,16 +153,21 @@ pub fn options_of(call: &str) -> &'static [String] {
     OPTIONS.get(call).map_or(&[], Vec::as_slice)
 }
 
-/// The names in a doc comment's `# Options` list: lines of the form "- `name` (type, default): meaning".
-pub fn options_in(comment: &str) -> Vec<String> {
-    let mut inside = false;
-    let mut names = Vec::new();
-    for line in comment.lines() {
-        if let Some(title) = line.strip_prefix("# ") {
-            inside = title.trim() == "Options";
-        } else if let Some(name) = line.strip_prefix("- `").and_then(|rest| rest.split('`').next()).filter(|_| inside) {
-            names.push(name.to_string());
-        }
-    }
-    names
+/// The type of an option as its list has it: `text`, `time`, `text or list`.
+pub fn option_kind(call: &str, option: &str) -> Option<&'static str> {
+    let mut entries =
+        functions().iter().filter(|function| function.path() == call).flat_map(|f| option_lines(&f.comment));
+    let (_, rest) = entries.find(|(name, _)| *name == option)?;
+    rest.trim_start().strip_prefix('(')?.split([',', ')']).next()
+}
+
+fn options_in(comment: &str) -> Vec<String> {
+    option_lines(comment).map(|(name, _)| name.to_string()).collect()
+}
+
+/// Name and rest of each line of a doc comment's `# Options` list: "- `name` (type, default): meaning".
+fn option_lines(comment: &str) -> impl Iterator<Item = (&str, &str)> {
+    let title = |line: &&str| line.trim() == "# Options";
+    let list = comment.lines().skip_while(move |line| !title(line)).skip(1);
+    list.take_while(|line| !line.starts_with("# ")).filter_map(|line| line.strip_prefix("- `")?.split_once('`'))
 }

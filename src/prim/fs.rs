@@ -10,10 +10,19 @@ use crate::kit::fs::{self, Mkfs, Mounted};
 
 pub fn types(engine: &mut Engine) {
     engine.register_type_with_name::<MountHandle>("mount");
+    engine.register_type_with_name::<Lock>("lock");
     for name in ["to_string", "to_debug"] {
         engine.register_fn(name, |mount: &mut MountHandle| format!("{} on {}", mount.mounted.kind, mount.text()));
     }
 }
+
+/// A lock, until the last copy is gone.
+#[derive(Clone)]
+pub struct Lock {
+    _file: Arc<std::fs::File>,
+}
+
+impl Planned for Lock {}
 
 /// A mounted filesystem, until the last copy is gone.
 #[derive(Clone)]
@@ -331,10 +340,12 @@ pub mod module {
     }
 
     /// Writes a text or a blob to a file, whole or not at all: readers see the old content or the new. Mode and owner of
-    /// a file that was there stay; a symbolic link there is replaced, not followed.
+    /// a file that was there stay; a symbolic link there is replaced, not followed. A character device or a setting
+    /// below /proc or /sys gets the bytes in one write.
     ///
     /// # Errors
     /// - `fs.write`
+    /// - `fs.kind`: a disk, an image in use, a FIFO or a socket is there
     ///
     /// # Example
     /// ```rhai
@@ -357,7 +368,7 @@ pub mod module {
     ///
     /// # Errors
     /// - `fs.copy`
-    /// - `fs.kind`: it is no plain file
+    /// - `fs.kind`: it is no plain file, or no file may stand at `to`
     ///
     /// # Example
     /// ```rhai
@@ -376,6 +387,7 @@ pub mod module {
     ///
     /// # Errors
     /// - `fs.link`
+    /// - `fs.kind`: a device, a FIFO or a socket is there
     ///
     /// # Example
     /// ```rhai
@@ -393,7 +405,7 @@ pub mod module {
     /// Removes a file, a link or a folder with all in it; false when nothing was there.
     ///
     /// # Errors
-    /// - `fs.refused`: it is `/`, or something is mounted on or under it
+    /// - `fs.refused`: it is `/`, a disk in /dev, an image in use, or something is mounted on or under it
     /// - `fs.remove`
     ///
     /// # Example
@@ -420,6 +432,41 @@ pub mod module {
     /// ```
     pub fn exists(path: &str) -> bool {
         fs::exists(Path::new(path))
+    }
+
+    /// The path from the root, without links, `.` and `..`.
+    ///
+    /// # Errors
+    /// - `fs.real`: nothing is there
+    ///
+    /// # Example
+    /// ```rhai
+    /// fs::real("/proc/../proc/./sys")      // => "/proc/sys"
+    /// fs::real("no-such")                  // => throws fs.real
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn real(ctx: NativeCallContext, path: &str) -> Raw<String> {
+        host_of(&ctx);
+        Ok(fs::real(Path::new(path))?)
+    }
+
+    /// Takes the lock of a file or folder, so that one run at a time works in it; it is given back when the returned
+    /// handle goes, however the run ends.
+    ///
+    /// # Errors
+    /// - `fs.locked`: another run has it; the message names the process
+    /// - `fs.lock`
+    ///
+    /// # Example
+    /// ```rhai
+    /// fs::mkdir("work");
+    /// let mine = fs::lock("work");
+    /// fs::lock("work")      // => throws fs.locked
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn lock(ctx: NativeCallContext, path: &str) -> Raw<Lock> {
+        let act = || fs::lock(Path::new(path)).map(|file| Lock { _file: Arc::new(file) });
+        Ok(host_of(&ctx).perform(Effect::new("fs.lock", path, Weight::Open), act)?)
     }
 
     /// The names in a folder, in order.

@@ -15,7 +15,7 @@ pub trait Scripts: Send + Sync {
     /// An engine of its own for the calling thread.
     fn engine(&self, ground: &Ground) -> Engine;
 
-    /// Where an error comes from, for a log line: `site.rhai:12:8`.
+    /// Where an error comes from, for a log line: `site.rhai:12:8`; empty where the engine lost the place.
     fn place(&self, error: &EvalAltResult) -> String;
 }
 

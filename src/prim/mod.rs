@@ -4,6 +4,7 @@
 //! in [`MODULES`], and run the tests: they name what is missing.
 
 pub mod doc;
+pub mod errors;
 pub mod ground;
 pub mod prelude;
 
@@ -30,6 +31,7 @@ mod task;
 mod tftp;
 mod tree;
 
+pub use callback::STACK;
 pub use ground::{Ground, Scripts};
 
 /// One script module, as `import`-less scripts see it: `name::function(..)`.

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::callback::fault_of;
+use super::callback::STACK;
+use super::errors::fault_of;
 use super::prelude::*;
 use crate::host::{Worker, time_of};
 
@@ -20,12 +21,8 @@ pub struct Task {
     outcome: tokio::sync::watch::Receiver<Option<Arc<Mutex<Option<Outcome>>>>>,
 }
 
-/// As deep as scripts may call; see the engine's limit on levels.
-const STACK: usize = 64 << 20;
-
-fn start_task(callback: Callback, label: Option<String>, args: Vec<Dynamic>) -> Result<Task> {
+fn start_task(callback: Callback, worker: Worker, args: Vec<Dynamic>) -> Result<Task> {
     let (done, outcome) = tokio::sync::watch::channel(None);
-    let worker = Worker { label, deadline: None };
     let name = worker.label.clone().unwrap_or_else(|| "task".into());
     std::thread::Builder::new()
         .name(name)
@@ -102,8 +99,9 @@ fn run_all(ctx: &NativeCallContext, list: Array, body: FnPtr) -> Result<Vec<Ende
         .map(|item| {
             let label = label_of(&item);
             let name = label.clone().unwrap_or_else(|| item.to_string());
-            let label = label.or_else(|| Worker::current().label);
-            Ok((name, start_task(callback.clone(), label, vec![item])?))
+            // Waited for here, so it has no more time than this thread itself.
+            let Worker { label: own, deadline } = Worker::current();
+            Ok((name, start_task(callback.clone(), Worker { label: label.or(own), deadline }, vec![item])?))
         })
         .collect::<Result<Vec<_>>>()?;
     let ended = tasks.into_iter().map(|(name, mut task)| Ended::new(name, task.join(&host))).collect();
@@ -116,11 +114,19 @@ fn first_failure(all: &[Ended]) -> Raw<()> {
     let failed: Vec<(&Ended, &Fault)> = all.iter().filter_map(|ended| Some((ended, ended.0.fault.as_ref()?))).collect();
     let Some((first, fault)) = failed.first() else { return Ok(()) };
     let mut fault = (*fault).clone();
+    // Many nodes fail for one reason: it is said once.
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (ended, fault) in &failed {
+        match reasons.iter_mut().find(|(message, _)| *message == fault.message) {
+            Some((_, names)) => names.push(&ended.0.name),
+            None => reasons.push((&fault.message, vec![&ended.0.name])),
+        }
+    }
     let lines: Vec<String> =
-        failed.iter().map(|(ended, fault)| format!("{}: {}", ended.0.name, fault.message)).collect();
-    fault.message = match lines.as_slice() {
-        [one] => one.clone(),
-        many => format!("{} of {} failed: {}", many.len(), all.len(), many.join("; ")),
+        reasons.iter().map(|(message, names)| format!("{}: {message}", names.join(", "))).collect();
+    fault.message = match failed.len() {
+        1 => lines.join(""),
+        many => format!("{many} of {} failed: {}", all.len(), lines.join("; ")),
     };
     if fault.report.is_none() {
         let items = failed.iter().map(
@@ -260,7 +266,8 @@ pub mod module {
     #[rhai_fn(return_raw)]
     pub fn start(ctx: NativeCallContext, body: FnPtr) -> Raw<Task> {
         host_of(&ctx);
-        Ok(start_task(Callback::of(&ctx, body), Worker::current().label, Vec::new())?)
+        let worker = Worker { deadline: None, ..Worker::current() };
+        Ok(start_task(Callback::of(&ctx, body), worker, Vec::new())?)
     }
 
     /// Waits for the end of a started task and gives its result, once.

@@ -1,10 +1,12 @@
 //! Makes engines: limits, modules, the resolver, what a script may not do.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
+use rhai::packages::{Package, StandardPackage};
 use rhai::{AST, Dynamic, Engine, EvalAltResult, Module, OptimizationLevel, Position, Scope, Shared};
 
+use super::circles;
 use super::library::{Library, Script};
 use super::memory::Memory;
 use super::spans::{Span, spans};
@@ -98,9 +100,8 @@ impl Shelf {
         READING.with_borrow(|reading| match reading.iter().position(|name| *name == script.name) {
             None => Ok(()),
             Some(at) => {
-                let circle = reading[at..].iter().chain([&script.name]).cloned().collect::<Vec<_>>().join(" -> ");
-                Err(Fault::new("script.circle", format!("modules import each other in a circle: {circle}"))
-                    .hint("move what both need into a third module"))
+                let circle: Vec<String> = reading[at..].iter().chain([&script.name]).cloned().collect();
+                Err(circles::fault(&circle))
             }
         })?;
         READING.with_borrow_mut(|reading| reading.push(script.name.clone()));
@@ -167,12 +168,24 @@ impl Scripts for Shelf {
     }
 }
 
+// Made once and shared: every thread of a run has an engine, and a recipe is read by one before another runs it.
+static STANDARD: LazyLock<Shared<Module>> = LazyLock::new(|| StandardPackage::new().as_shared_module());
+static PRIMITIVES: LazyLock<Vec<Shared<Module>>> = LazyLock::new(|| {
+    let make = |module: &crate::prim::Module| {
+        let mut functions = (module.make)();
+        functions.build_index();
+        Shared::new(functions)
+    };
+    MODULES.iter().map(make).collect()
+});
+
 /// An engine that knows the primitives and the limits, enough to compile and to check.
 pub fn bare() -> Engine {
-    let mut engine = Engine::new();
-    for module in MODULES {
+    let mut engine = Engine::new_raw();
+    engine.register_global_module(STANDARD.clone());
+    for (module, functions) in MODULES.iter().zip(PRIMITIVES.iter()) {
         (module.types)(&mut engine);
-        engine.register_static_module(module.name, (module.make)().into());
+        engine.register_static_module(module.name, functions.clone());
     }
     engine.register_type_with_name::<crate::prim::prelude::SourceValue>("source");
     engine.register_type_with_name::<crate::prim::prelude::SinkValue>("sink");

@@ -44,6 +44,11 @@ impl Library {
         Library { dirs, near: None }
     }
 
+    /// The same library as seen by a recipe in the current folder.
+    pub fn here(&self) -> Self {
+        Library { dirs: self.dirs.clone(), near: Some(PathBuf::new()) }
+    }
+
     /// The same library as seen by this recipe.
     pub fn beside(&self, recipe: &Script) -> Self {
         let near = match &recipe.origin {
@@ -146,7 +151,7 @@ impl Library {
                 Ok(Script { name: format!("recipes/{bare}.rhai"), text: text.to_string(), origin: Origin::BuiltIn })
             }
             None => Err(Fault::new("script.missing", format!("there is no recipe `{name}`"))
-                .nearest(name, RECIPES.iter().map(|(name, _)| *name))
+                .nearest(name, beside(path).iter().map(String::as_str).chain(RECIPES.iter().map(|(name, _)| *name)))
                 .hint("`kar recipes` lists those in the binary; a file is named by its path")),
         }
     }
@@ -165,10 +170,31 @@ impl Library {
 }
 
 impl Script {
-    /// What its `//!` lines say, the first line first.
+    /// What its `//!` lines say, the first line first. Other comments may stand above: a licence, `#!`.
     pub fn about(&self) -> Vec<&str> {
-        self.text.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim).collect()
+        let ours = |line: &&str| line.starts_with("//") && !line.starts_with("//!");
+        self.text.lines().skip_while(ours).map_while(|line| line.strip_prefix("//!")).map(str::trim).collect()
     }
+}
+
+/// Without what editors and shells put in front: a byte order mark, and a `#!` line, which becomes a comment.
+fn plain(text: String) -> String {
+    let text = text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text);
+    match text.strip_prefix("#!") {
+        Some(rest) => format!("// {rest}"),
+        None => text,
+    }
+}
+
+/// The scripts in the folder of `path`, named as `path` is.
+fn beside(path: &Path) -> Vec<String> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let entries = std::fs::read_dir(if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+    let names = entries.into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let scripts = names.filter(|name| Path::new(name).extension().is_some_and(|end| end == "rhai"));
+    let mut scripts: Vec<String> = scripts.map(|name| folder.join(name).display().to_string()).collect();
+    scripts.sort();
+    scripts
 }
 
 fn read_if_there(path: &Path) -> Result<Option<Script>> {
@@ -180,6 +206,7 @@ fn read_if_there(path: &Path) -> Result<Option<Script>> {
     let text = String::from_utf8(std::fs::read(path).map_err(fail)?).map_err(|_| {
         Fault::new("script.read", format!("cannot read script `{}`: it is not UTF-8 text", path.display()))
     })?;
+    let text = plain(text);
     let shown = path.components().fold(PathBuf::new(), |shown, part| match part {
         std::path::Component::ParentDir if shown.file_name().is_some() => {
             shown.parent().map(Path::to_path_buf).unwrap_or_default()
@@ -215,6 +242,20 @@ mod tests {
             library.module("std/layout", None).unwrap().name,
             dir.path().join("lib/layout.rhai").display().to_string()
         );
+    }
+
+    #[test]
+    fn what_editors_and_shells_put_in_front_is_no_syntax() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = |bytes: &str| {
+            let path = dir.path().join("r.rhai");
+            std::fs::write(&path, bytes).unwrap();
+            Library::default().recipe(path.to_str().unwrap()).unwrap()
+        };
+        assert_eq!(read("\u{feff}fn main() {}").text, "fn main() {}");
+        let script = read("#!/usr/bin/env -S kar run\n//! About.\nfn main() {}");
+        assert_eq!(script.text, "// /usr/bin/env -S kar run\n//! About.\nfn main() {}");
+        assert_eq!(script.about(), ["About."]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::engine::{Shelf, bare};
 use super::library::Script;
 use super::params::Param;
 use super::trace::{Report, report};
+use super::{circles, options, variables};
 use crate::host::{Fault, nearest};
 use crate::prim::{MODULES, doc};
 
@@ -19,10 +20,16 @@ pub fn check(shelf: &Shelf, script: &Script, ast: &AST, params: &[Param]) -> Vec
         read: HashMap::new(),
         words: HashSet::new(),
         broken: HashSet::new(),
+        edges: circles::Edges::new(),
+        own: own_names(),
+        keys: HashSet::new(),
         found: Vec::new(),
     };
     lint.engine_names();
     lint.load(script.clone(), ast.clone());
+    if let Some((fault, file, at)) = circles::find(&lint.edges, &script.name) {
+        lint.found.push(*Report::at(shelf, fault, &file, at));
+    }
     let order = lint.in_order(&script.name);
     for name in &order {
         lint.collect_words(name);
@@ -54,6 +61,11 @@ struct Lint<'a> {
     words: HashSet<String>,
     /// Modules that do not compile.
     broken: HashSet<String>,
+    edges: circles::Edges,
+    /// What the engine calls by these names without any module of kar.
+    own: HashSet<String>,
+    /// As `words`, those of the scripts alone.
+    keys: HashSet<String>,
     found: Vec<Report>,
 }
 
@@ -79,6 +91,8 @@ impl Lint<'_> {
             }
         }
         let wanted = imports(&ast);
+        // What a function imports is read when it is called, and closes no circle.
+        let at_once: Vec<Position> = imports(&ast.clone_statements_only()).into_iter().map(|(_, _, at)| at).collect();
         self.read.insert(name.clone(), Read { ast, imports: HashMap::new(), functions, private });
         for (path, alias, at) in wanted {
             let imported = match self.shelf.library().module(&path, Some(&script)) {
@@ -90,6 +104,9 @@ impl Lint<'_> {
                 }
             };
             let target = imported.name.clone();
+            if at_once.contains(&at) {
+                self.edges.entry(name.clone()).or_default().push((target.clone(), at));
+            }
             if !self.read.contains_key(&target) && !self.broken.contains(&target) {
                 match self.shelf.compile(&self.engine, &imported) {
                     Ok(ast) => self.load(imported, ast),
@@ -130,8 +147,9 @@ impl Lint<'_> {
             }
             true
         });
+        words.extend(self.read[name].functions.keys().cloned());
+        self.keys.extend(words.iter().cloned());
         self.words.extend(words);
-        self.words.extend(self.read[name].functions.keys().cloned());
     }
 
     fn script(&mut self, name: &str) {
@@ -147,10 +165,11 @@ impl Lint<'_> {
             };
             found.extend(fault);
             if let Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _))) = path.last() {
-                found.extend(self.options(call));
+                found.extend(options::check(call));
             }
             true
         });
+        found.extend(variables::check(&read.ast, &read.functions));
         let name = name.to_string();
         self.found.extend(found.into_iter().map(|(fault, at)| *Report::at(self.shelf, fault, &name, at)));
     }
@@ -216,39 +235,20 @@ impl Lint<'_> {
     /// A method may be a closure in a map that only the run knows; a slip of the fingers is a finding.
     fn method(&self, call: &FnCallExpr) -> Option<Fault> {
         let name = call.name.as_str();
-        if self.words.contains(name) || doc::functions().iter().any(|f| f.role == doc::Role::Method && f.name == name) {
+        let counts: Vec<usize> = methods().filter(|f| f.name == name).map(|f| f.params.len()).collect();
+        if !counts.is_empty() {
+            // Nothing else has a method of that name.
+            let sure = !self.own.contains(name) && !self.keys.contains(name);
+            return arity(&format!(".{name}()"), &counts, call.args.len()).filter(|_| sure);
+        }
+        if self.words.contains(name) {
             return None;
         }
-        let methods = doc::functions().iter().filter(|f| f.role == doc::Role::Method).map(|f| f.name.as_str());
-        let near = nearest(name, methods.chain(self.words.iter().map(String::as_str)))?;
+        let near = nearest(name, methods().map(|f| f.name.as_str()).chain(self.words.iter().map(String::as_str)))?;
         Some(
             Fault::new("script.function", format!("nothing has a method `{name}`"))
                 .hint(format!("did you mean `.{near}()`?")),
         )
-    }
-
-    /// Options written out in the call, against the list in the primitive's doc comment.
-    fn options(&self, call: &FnCallExpr) -> Vec<(Fault, Position)> {
-        if call.namespace.is_empty() {
-            return Vec::new();
-        }
-        let path = format!("{}::{}", call.namespace.to_string().trim_end_matches("::"), call.name);
-        let known = doc::options_of(&path);
-        let maps = call.args.iter().filter_map(|arg| match arg {
-            Expr::Map(map, _) if !known.is_empty() => Some(&map.0),
-            _ => None,
-        });
-        maps.flatten()
-            .filter(|(key, _)| !known.iter().any(|name| *name == key.name))
-            .map(|(key, _)| {
-                let fault = Fault::new(
-                    format!("{}.option", path.split("::").next().unwrap_or_default()),
-                    format!("`{path}` has no option `{}`", key.name),
-                );
-                let fault = fault.nearest(&key.name, known.iter().map(String::as_str));
-                (fault.hint(format!("its options: {}", known.join(", "))), key.pos)
-            })
-            .collect()
     }
 
     /// `args.sorce` where PARAMS has `source` and nothing sets `sorce`.
@@ -269,6 +269,15 @@ impl Lint<'_> {
         });
         self.found.extend(found.into_iter().map(|(fault, at)| *Report::at(self.shelf, fault, name, at)));
     }
+}
+
+/// Functions that the language has of itself: `push`, `filter`, `keys`.
+fn own_names() -> HashSet<String> {
+    Engine::new().collect_fn_metadata(None, |info| Some(info.metadata.name.to_string()), true).into_iter().collect()
+}
+
+fn methods() -> impl Iterator<Item = &'static doc::Function> {
+    doc::functions().iter().filter(|function| function.role == doc::Role::Method)
 }
 
 fn missing<'a>(module: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Fault {

@@ -9,8 +9,11 @@ pub mod reference;
 pub mod run;
 pub mod trace;
 
+mod circles;
 mod memory;
+mod options;
 mod spans;
+mod variables;
 
 pub use library::{Library, Origin, Script};
 pub use params::{Kind, Param};

@@ -1,6 +1,7 @@
 //! PARAMS: what a recipe takes, read without running it.
 
 use std::fmt;
+use std::time::Duration;
 
 use rhai::{AST, Dynamic, Expr, Map, Position, Stmt};
 
@@ -185,9 +186,18 @@ impl Param {
                 let number: i64 = text.parse().map_err(|_| bad(format!("takes a whole number, not `{text}`")))?;
                 number.into()
             }
-            Kind::Size => (parse_size(text).map_err(|f| bad(format!("takes a size: {}", f.message)))? as i64).into(),
+            Kind::Size => {
+                let size = parse_size(text).map_err(|_| {
+                    bad(format!("takes a size, not `{text}`"))
+                        .hint("a size is bytes, or has its unit: 4096, 512MiB, 20G")
+                })?;
+                (size as i64).into()
+            }
             Kind::Time => {
-                parse_duration(text).map_err(|f| bad(format!("takes a time: {}", f.message)))?.as_secs_f64().into()
+                let time = parse_duration(text).map_err(|_| {
+                    bad(format!("takes a time, not `{text}`")).hint("a time has its unit: 250ms, 30s, 5m, 1m30s")
+                })?;
+                time.as_secs_f64().into()
             }
             Kind::List => {
                 let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
@@ -238,9 +248,14 @@ impl Param {
     pub fn shown(&self) -> Option<String> {
         match self.kind {
             Kind::Size => self.value.as_int().ok().filter(|n| *n > 0).map(|n| format_size(n as u64).replace(' ', "")),
-            Kind::Time => self.value.as_float().ok().filter(|s| *s > 0.0).map(|s| format!("{s}s")),
+            Kind::Time => {
+                let time = self.value.as_float().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
+                // `1m 30s`, in the one word that a command line takes.
+                time.filter(|time| !time.is_zero())
+                    .map(|time| humantime::format_duration(time).to_string().replace(' ', ""))
+            }
             Kind::List => texts(&self.value).filter(|list| !list.is_empty()).map(|list| list.join(",")),
-            Kind::Flag => None,
+            Kind::Flag => self.value.as_bool().ok().filter(|on| *on).map(|_| "true".into()),
             _ => Some(self.value.to_string()).filter(|text| !text.is_empty()),
         }
     }

@@ -39,16 +39,18 @@ pub fn topic(topic: Option<&str>) -> Result<String> {
     if let Some(module) = MODULES.iter().find(|module| module.name == topic) {
         let mut text = format!("{}: {}\n\n", module.name, module.about);
         for entry in entries(module.name) {
-            let first = entry.comment.lines().next().unwrap_or_default();
-            let _ = writeln!(text, "{}\n    {first}", signature(entry));
+            let _ = writeln!(text, "{}\n{}", signature(entry), first_sentence(&entry.comment));
         }
         return Ok(text);
     }
-    let found: Vec<&Function> = functions().iter().filter(|f| f.path() == topic || name_of(f) == topic).collect();
+    let mut found: Vec<&Function> = functions().iter().filter(|f| f.path() == topic || name_of(f) == topic).collect();
+    if found.is_empty() {
+        found = functions().iter().filter(|f| f.name == topic).collect();
+    }
     match documented(found) {
         found if !found.is_empty() => Ok(found
             .iter()
-            .map(|entry| format!("{}\n\n{}", signature(entry), body(entry)))
+            .map(|entry| format!("{}\n\n{}", signature(entry), plain(&entry.comment)))
             .collect::<Vec<_>>()
             .join("\n")),
         _ => {
@@ -59,6 +61,34 @@ pub fn topic(topic: Option<&str>) -> Result<String> {
                 .hint("`kar doc` lists the modules, `kar doc MODULE` what one has"))
         }
     }
+}
+
+/// A comment for the terminal: headings as words with a colon, examples indented in place of their fences.
+fn plain(comment: &str) -> String {
+    let mut text = String::new();
+    let mut fenced = false;
+    for line in comment.trim().lines() {
+        match (line.trim_end(), line.strip_prefix("# ")) {
+            (line, _) if line.starts_with("```") => fenced = !fenced,
+            ("", _) => text.push('\n'),
+            (line, _) if fenced => text += &format!("    {line}\n"),
+            (_, Some(heading)) => text += &format!("{heading}:\n"),
+            (line, None) => text += &format!("{line}\n"),
+        }
+    }
+    text
+}
+
+/// The first sentence of a comment, indented, with the comment's own line breaks.
+fn first_sentence(comment: &str) -> String {
+    let paragraph = comment.trim().split("\n\n").next().unwrap_or_default();
+    let end = paragraph
+        .match_indices(['.', ';'])
+        .map(|(at, _)| at)
+        .find(|at| paragraph[at + 1..].starts_with(char::is_whitespace))
+        .unwrap_or(paragraph.len());
+    let sentence = paragraph[..end].trim_end_matches('.').lines().map(|line| format!("    {}", line.trim()));
+    sentence.collect::<Vec<_>>().join("\n")
 }
 
 /// `module::name` also for what hangs on a handle: `disk::write_table`.

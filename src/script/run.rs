@@ -38,7 +38,7 @@ impl Recipe {
         self.ast.iter_functions().filter(|f| f.params.len() <= 1).map(|f| f.name).collect()
     }
 
-    /// Calls `entry` with the arguments, on this thread. The thread must have the stack for [`STACK`] bytes.
+    /// Calls `entry` with the arguments, on this thread. The thread must have a stack of [`STACK`](crate::prim::STACK).
     ///
     /// # Errors
     /// What the script did not catch, with its place and the way there.
@@ -66,9 +66,6 @@ impl Recipe {
         })
     }
 }
-
-/// Bytes of stack that a script's thread needs for the engine's limit of calls within calls.
-pub const STACK: usize = 256 << 20;
 
 /// Splits `FILE[:ENTRY]`. A file whose own name holds the colon wins.
 pub fn target(argument: &str) -> (&str, &str) {

@@ -2,13 +2,12 @@
 
 use std::fmt;
 
-use rhai::{EvalAltResult, ParseErrorType, Position};
+use rhai::{EvalAltResult, Position};
 
 use super::engine::Shelf;
 use super::library::Origin;
-use crate::host::{Fault, nearest};
-use crate::prim::prelude::to_fault;
-use crate::prim::{MODULES, doc};
+use crate::host::Fault;
+use crate::prim::errors::fault_of;
 
 /// An error with its place in the scripts.
 #[derive(Debug, Clone)]
@@ -81,7 +80,7 @@ pub fn report(shelf: &Shelf, file: &str, error: &EvalAltResult) -> Box<Report> {
             }
             leaf => {
                 frames.reverse();
-                return Box::new(Report { fault: fault(leaf), place: place(shelf, &file, leaf.position()), frames });
+                return Box::new(Report { fault: fault_of(leaf), place: place(shelf, &file, leaf.position()), frames });
             }
         }
     }
@@ -118,61 +117,4 @@ fn word_width(text: &str, column: usize) -> usize {
         _ => 1,
     };
     width.max(1)
-}
-
-/// An engine's own error in kar's words.
-fn fault(error: &EvalAltResult) -> Fault {
-    use EvalAltResult as E;
-    match error {
-        E::ErrorRuntime(value, _) => to_fault(value),
-        E::ErrorTerminated(value, _) if value.is_map() => to_fault(value),
-        E::ErrorTerminated(..) => Fault::stopped(),
-        E::ErrorParsing(kind, _) => syntax(kind),
-        E::ErrorFunctionNotFound(signature, _) => function_missing(signature),
-        E::ErrorModuleNotFound(name, _) => Fault::new("script.module", format!("there is no module `{name}` here"))
-            .nearest(name, MODULES.iter().map(|module| module.name))
-            .hint("a module of the stdlib is imported first: `import \"std/layout\" as layout;`"),
-        E::ErrorVariableNotFound(name, _) => {
-            Fault::new("script.variable", format!("there is no variable `{name}` here"))
-                .hint("functions see their parameters and `global::NAME` constants, nothing else from outside")
-        }
-        E::ErrorPropertyNotFound(name, _) => Fault::new("script.property", format!("there is no property `{name}`")),
-        E::ErrorStackOverflow(_) => Fault::new("script.recursion", "functions call each other without end")
-            .hint("a function that calls itself needs an end"),
-        E::ErrorDataTooLarge(what, _) => {
-            Fault::new("script.memory", format!("a value grew too large: {}", what.to_lowercase()))
-                .hint("large data is moved by sources and sinks, not by values")
-        }
-        E::ErrorMismatchDataType(expected, found, _) if expected.is_empty() => {
-            Fault::new("script.type", format!("a value of type {found} does not fit here"))
-        }
-        E::ErrorMismatchDataType(expected, found, _) => {
-            Fault::new("script.type", format!("{expected} is wanted here, not {found}"))
-        }
-        other => {
-            let text = other.to_string();
-            let bare = text.rfind(" (line").map_or(text.as_str(), |at| &text[..at]);
-            Fault::new("script.error", bare)
-        }
-    }
-}
-
-fn syntax(kind: &ParseErrorType) -> Fault {
-    Fault::new("script.syntax", kind.to_string())
-}
-
-/// `disk::opne (text)`: names what was called, with which types, and the nearest that is there.
-fn function_missing(signature: &str) -> Fault {
-    let called = signature.split(" (").next().unwrap_or(signature).trim();
-    let shown = signature.replace("i64", "int").replace("f64", "float").replace("string", "text").replace(" (", "(");
-    let fault = Fault::new("script.function", format!("there is no function `{shown}`"));
-    let (module, name) = called.rsplit_once("::").map_or(("", called), |(module, name)| (module, name));
-    let functions: Vec<&doc::Function> = doc::functions().iter().filter(|f| f.module == module).collect();
-    if functions.iter().any(|f| f.name == name) {
-        return fault.hint(format!("`kar doc {called}` shows what it takes"));
-    }
-    match nearest(name, functions.iter().map(|f| f.name.as_str())) {
-        Some(near) => fault.hint(format!("did you mean `{module}::{near}`?")),
-        None => fault,
-    }
 }

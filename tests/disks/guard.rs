@@ -48,6 +48,13 @@ fn mounted_and_swapped_on() {
     busy(attached.path(), &words);
     let fault = busy(&path, &words);
     assert!(fault.message.contains(&format!("(attached from {})", path.display())), "{fault}");
+    // Files are replaced and removed by name: the image would be gone under the mount, its node in /dev too.
+    let sinks = [&path, &root].map(|path| kar::kit::stream::into_file(path).err().unwrap());
+    assert!(sinks.iter().all(|fault| fault.kind == "stream.open"), "{sinks:?}");
+    for path in [&path, &root] {
+        assert_eq!(fs::write(path, b"x").unwrap_err().kind, "fs.kind");
+        assert_eq!(fs::remove(path).unwrap_err().kind, "fs.refused");
+    }
     // The other partition is free all the same.
     refuse_used(&swap, false).unwrap();
     run("swapon", &[swap.to_str().unwrap()]);

@@ -219,3 +219,56 @@ fn ctrl_c_in_the_middle_of_a_stream() {
     }
     nothing_left(folder.path());
 }
+
+/// A recipe of a site: what its PARAMS leave out is as usual, what its flow leaves out is named.
+#[test]
+fn a_flow_without_one_of_its_functions() {
+    let folder = scratch();
+    let recipe = folder.path().join("site.rhai");
+    let text = r#"import "std/rollout" as rollout;
+        const PARAMS = [ #{ name: "source", type: "path" }, #{ name: "work", type: "path" } ];
+        fn main(args) { rollout::run(args, #{ boot: boot, send: send, partitions: partitions, install: install }) }
+        fn full(args) {
+            rollout::run(args, #{ boot: boot, send: send, partitions: partitions, install: install, loader: install })
+        }
+        fn boot(node) { boot::local() }
+        fn send(args) { chain::send(stream::blob(blob()), #{ session: args.session, nodes: args.nodes, timeout: "10ms" }) }
+        fn partitions(args) { [] }
+        fn install(args) { }
+    "#;
+    std::fs::write(&recipe, text).unwrap();
+    let output = rehearse(recipe.to_str().unwrap(), folder.path(), &[]);
+    failed(&output, &["error[rollout.flow]: the flow has no loader", "called at", "site.rhai:3:"]);
+    assert!(!folder.path().join("work").exists());
+
+    let source = tree(folder.path());
+    let full = format!("{}:full", recipe.display());
+    let output = rehearse(&full, folder.path(), &["--source", source.to_str().unwrap()]);
+    failed(&output, &["rehearsing 3 nodes", "error[chain.nobody]"]);
+    nothing_left(folder.path());
+}
+
+/// What the machine had mounted before kar began can be unmounted while kar runs, and is free then.
+#[test]
+fn a_running_kar_keeps_no_filesystem_of_others_busy() {
+    let folder = scratch();
+    let (image, dir) = (folder.path().join("other.img"), folder.path().join("other"));
+    std::fs::create_dir(&dir).unwrap();
+    run(Command::new("truncate").args(["-s", "20M"]).arg(&image));
+    run(Command::new("mkfs.ext4").arg("-q").arg(&image));
+    run(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&dir));
+    let mut node = Paused::start(folder.path(), "receive", &["--name", "node1"]);
+    // Its own image is attached and mounted by now, so all that it does to mounts it has done.
+    eventually(LONG, "the node has mounted its disk", || {
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+        mounts.contains(&format!(" {}/node1 ext4 ", folder.path().display()))
+    });
+    run(Command::new("umount").arg(&dir));
+    eventually(LONG, "the other image is free", || {
+        !run(Command::new("losetup").args(["-l", "-n", "-O", "BACK-FILE"])).contains("other.img")
+    });
+    assert!(node.child.try_wait().unwrap().is_none(), "kar was running all the while");
+    node.signal(Signal::SIGKILL);
+    assert_eq!(node.end().0, None);
+    nothing_left(folder.path());
+}

@@ -115,6 +115,31 @@ fn journal_tells_all(path: &Path) {
     }
 }
 
+/// The rehearsal's own images are no part of what it clones.
+#[test]
+fn a_folder_within_the_source_is_left_out() {
+    let folder = scratch();
+    let source = tree(folder.path());
+    let words = ["--source", "source", "--nodes", "1", "--work", "source/usr/room"];
+    let output = rehearse("recipes/linux.rhai", source.parent().unwrap(), &words);
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{stdout}{stderr}");
+    let image = source.join("usr/room/node1.img");
+    let mut root = Partition::open(&image, 3);
+    let found = listing(&root.mount());
+    assert!(found.contains_key("usr") && !found.keys().any(|name| name.starts_with("usr/room")), "{found:?}");
+}
+
+#[test]
+fn no_nodes_are_refused_before_anything_is_made() {
+    let folder = scratch();
+    let output = rehearse("recipes/linux.rhai", folder.path(), &["--nodes", "0"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.starts_with("error[rehearsal.nodes]: "), "{stderr}");
+    assert!(!folder.path().join("work").exists());
+}
+
 #[test]
 fn without_root_nothing_is_done() {
     let folder = scratch();

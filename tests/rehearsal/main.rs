@@ -9,4 +9,5 @@ mod flow;
 mod image;
 mod listing;
 mod loader;
+mod odd;
 mod site;

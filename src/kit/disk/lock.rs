@@ -37,7 +37,7 @@ pub(super) fn lock(file: &File, path: &Path) -> Result<()> {
 }
 
 /// The process that holds a lock on the same file: /proc/locks (proc_locks(5)).
-fn holder(file: &File) -> Option<String> {
+pub fn holder(file: &File) -> Option<String> {
     let inode = file.metadata().ok()?.ino().to_string();
     let text = std::fs::read_to_string("/proc/locks").ok()?;
     text.lines().find_map(|line| {

@@ -43,6 +43,7 @@ pub use kernel::holder_of_loop;
 pub use kinds::{Kind, Label};
 pub use layout::{DiskId, Geometry, Layout, Partition};
 pub use list::{Found, find, list};
+pub use lock::holder;
 pub use machine::{Machine, Named, ThisMachine, contents};
 pub use open::{Disk, OpenOptions};
 pub use pick::{Criteria, pick};

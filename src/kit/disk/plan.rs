@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::layout::BOOTABLE;
 use super::{DiskId, Geometry, Kind, Label, Layout, Partition};
-use crate::host::{Fault, Result, parse_size};
+use crate::host::{Fault, Result, format_size, parse_size};
 
 /// A place or a length, in the unit it was given in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +135,13 @@ impl Plan {
         let first_usable = self.first_usable.filter(|_| same_unit).unwrap_or(first).max(first);
         let align = geometry.align();
         // What is placed by itself starts at 1 MiB: boot loaders live in the gap before it.
-        let region = Region { first: align.max(first_usable), end: last_usable.saturating_add(1), align, gap: 0 };
+        let region = Region {
+            first: align.max(first_usable),
+            end: last_usable.saturating_add(1),
+            align,
+            gap: 0,
+            sector: geometry.sector_size,
+        };
         let usable = region.end.saturating_sub(region.first);
         let wishes = super::partitions::numbered(self)?;
         let mut asks = Vec::new();
@@ -152,7 +158,8 @@ impl Plan {
                 .find(|place| Some(place.0) == extended)
                 .ok_or_else(|| Fault::new("table.extended", "logical partitions need an extended one to live in"))?;
             // Before each logical partition stands its EBR, with a whole step of alignment to itself.
-            placed.extend(Region { first: outer.1, end: outer.1 + outer.2, align, gap: align }.place(logical)?);
+            let inner = Region { first: outer.1, end: outer.1 + outer.2, align, gap: align, sector: region.sector };
+            placed.extend(inner.place(logical)?);
         }
         placed.sort();
         let mut partitions = Vec::new();
@@ -199,6 +206,8 @@ struct Region {
     end: u64,
     align: u64,
     gap: u64,
+    /// Bytes in a sector, for messages.
+    sector: u32,
 }
 
 impl Region {
@@ -240,8 +249,13 @@ impl Region {
         // Running into one with a start of its own is an overlap, which the check of the whole finds.
         if used > self.end || (fills > 0 && share == 0) {
             let number = run.iter().map(|ask| ask.number.to_string()).collect::<Vec<_>>().join(", ");
-            let message =
-                format!("partitions {number} do not fit: they need sectors {at} to {used}, free is up to {end}");
+            let bytes = |sectors: u64| format_size(sectors.saturating_mul(self.sector.into()));
+            let more = if fills > 0 { "more than " } else { "" };
+            let message = format!(
+                "partitions {number} do not fit: they need {more}{} from sector {at} on, there are {}",
+                bytes(used.saturating_sub(at)),
+                bytes(end.saturating_sub(at)),
+            );
             return Err(Fault::new("table.space", message).hint("give smaller sizes, or take a bigger disk"));
         }
         for (index, ask) in run.iter().enumerate() {

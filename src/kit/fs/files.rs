@@ -2,11 +2,14 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use nix::sys::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC, statfs};
+
 use crate::host::{Cancel, Fault, Result, format_size};
+use crate::kit::disk::{Use, uses};
 
 /// Largest file that is read into a script.
 const MOST: u64 = 64 << 20;
@@ -29,17 +32,50 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// Writes a file: readers see the old one or the whole new one, and after a power failure too. A file that was there
 /// keeps its mode and owner; a symbolic link there is replaced, not followed: in a mounted system it would lead out.
+/// What is no plain file, a character device or a setting below /proc or /sys, gets the bytes in one write.
 ///
 /// # Errors
-/// `fs.write`
+/// `fs.write`; `fs.kind`: a disk, an image in use, a FIFO or a socket is there.
 pub fn write(path: &Path, data: &[u8]) -> Result<()> {
+    if takes_writes_in_place(path) {
+        let write = |mut file: File| file.write_all(data);
+        let fail = |error| Fault::io("fs.write", format_args!("write `{}`", path.display()), error);
+        return File::options().write(true).open(path).and_then(write).map_err(fail);
+    }
     replace(path, "fs.write", |file| file.write_all(data))
+}
+
+fn takes_writes_in_place(path: &Path) -> bool {
+    let Ok(meta) = std::fs::symlink_metadata(path) else { return false };
+    let kernel = || statfs(path).is_ok_and(|fs| [PROC_SUPER_MAGIC, SYSFS_MAGIC].contains(&fs.filesystem_type()));
+    meta.file_type().is_char_device() || (meta.is_file() && kernel())
+}
+
+/// A rename would put a plain file in the place of a device node: the disk stays as it was, and has no name any more.
+/// In the place of an image that is in use, it would take what is written to it from now on.
+fn refuse_special(path: &Path) -> Result<()> {
+    let Ok(meta) = std::fs::symlink_metadata(path) else { return Ok(()) };
+    let refused = |what| Err(Fault::new("fs.kind", format!("cannot replace `{}`: it is {what}", path.display())));
+    match meta.file_type() {
+        kind if kind.is_block_device() => {
+            refused("a disk or partition").map_err(|fault| fault.hint("dd::into(path) writes to one"))
+        }
+        kind if kind.is_char_device() => refused("a device"),
+        kind if kind.is_fifo() => refused("a FIFO"),
+        kind if kind.is_socket() => refused("a socket"),
+        // Smaller ones are no images, and are spared the search.
+        kind if kind.is_file() && meta.len() >= 1 << 20 => match uses(path).first() {
+            Some(Use(what)) => Err(Fault::new("fs.kind", format!("cannot replace `{}`: {what}", path.display()))),
+            None => Ok(()),
+        },
+        _ => Ok(()),
+    }
 }
 
 /// Copies one file, with mode, owner and times; `to` may be a folder. As atomic as [`write`].
 ///
 /// # Errors
-/// `fs.copy`; `fs.kind`: not a plain file.
+/// `fs.copy`; `fs.kind`: not a plain file, or no file may stand there.
 pub fn copy(from: &Path, to: &Path, cancel: &Cancel) -> Result<()> {
     let fail = |error| Fault::io("fs.copy", format_args!("copy `{}`", from.display()), error);
     let to = match (to.is_dir(), from.file_name()) {
@@ -75,8 +111,9 @@ pub fn copy(from: &Path, to: &Path, cancel: &Cancel) -> Result<()> {
 /// Makes `path` a symbolic link to `target`, replacing a link or file that is there, in one step.
 ///
 /// # Errors
-/// `fs.link`
+/// `fs.link`; `fs.kind`: a device, a FIFO or a socket is there.
 pub fn link(target: &Path, path: &Path) -> Result<()> {
+    refuse_special(path)?;
     let fail = |error| Fault::io("fs.link", format_args!("link `{}` to `{}`", path.display(), target.display()), error);
     let beside = beside(path);
     std::os::unix::fs::symlink(target, &beside).map_err(fail)?;
@@ -120,6 +157,7 @@ fn settle(path: &Path) -> std::io::Result<()> {
 }
 
 fn replace(path: &Path, kind: &'static str, fill: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<()> {
+    refuse_special(path)?;
     let beside = beside(path);
     let old = std::fs::symlink_metadata(path).ok().filter(|meta| meta.is_file());
     let done =
@@ -163,5 +201,30 @@ mod tests {
         assert_eq!(write(&dir.path().join("no/such"), b"").unwrap_err().kind, "fs.write");
         assert_eq!(copy(dir.path(), &file, &Cancel::new()).unwrap_err().kind, "fs.kind");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "nothing half-written is left");
+    }
+
+    #[test]
+    fn a_device_keeps_its_node() {
+        let dir = tempfile::tempdir().unwrap();
+        let (disk, null) = (dir.path().join("disk"), dir.path().join("null"));
+        let node = |path: &Path, kind, major, minor| {
+            let device = nix::sys::stat::makedev(major, minor);
+            nix::sys::stat::mknod(path, kind, nix::sys::stat::Mode::S_IRUSR, device).unwrap();
+        };
+        // Number 259:1048575 is no disk of any machine.
+        node(&disk, nix::sys::stat::SFlag::S_IFBLK, 259, 1_048_575);
+        node(&null, nix::sys::stat::SFlag::S_IFCHR, 1, 3);
+        let other = dir.path().join("other");
+        write(&other, b"x").unwrap();
+        assert_eq!(write(&disk, b"x").unwrap_err().kind, "fs.kind");
+        assert_eq!(copy(&other, &disk, &Cancel::new()).unwrap_err().kind, "fs.kind");
+        assert_eq!(link(&other, &disk).unwrap_err().kind, "fs.kind");
+        write(&null, b"x").unwrap();
+        assert_eq!(copy(&other, &null, &Cancel::new()).unwrap_err().kind, "fs.kind");
+        assert!(std::fs::symlink_metadata(&disk).unwrap().file_type().is_block_device());
+        assert!(std::fs::symlink_metadata(&null).unwrap().file_type().is_char_device());
+        let setting = Path::new("/proc/self/oom_score_adj");
+        let before = read(setting).unwrap();
+        write(setting, &before).unwrap();
     }
 }

@@ -3,6 +3,7 @@
 mod care;
 mod files;
 mod holders;
+mod lock;
 mod make;
 mod mount;
 mod probe;
@@ -13,7 +14,8 @@ mod tree;
 
 pub use care::{check, flush, grow, write_out};
 pub use files::{copy, hash, link, read, write};
+pub use lock::lock;
 pub use make::{Mkfs, mkfs, swap};
 pub use mount::{Mounted, mount, unmount};
 pub use probe::{Probe, probe, probe_bytes};
-pub use tree::{exists, list, mkdir, remove, temp};
+pub use tree::{exists, list, mkdir, real, remove, temp};

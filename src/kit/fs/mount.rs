@@ -8,7 +8,7 @@ use nix::mount::{MntFlags, MsFlags, umount2};
 
 use super::{holders, probe, programs};
 use crate::host::{Cancel, Fault, Result};
-use crate::kit::disk;
+use crate::kit::{caretaker, disk};
 
 /// How long a busy filesystem is tried again: programs that used it are just ending.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -82,6 +82,7 @@ pub fn mount(device: &Path, dir: &Path, kind: Option<&str>, options: &[String]) 
         }
         Err(errno) => return Err(fail(errno.into())),
     }
+    caretaker::mounted(&dir);
     Ok(Mounted { dir, kind })
 }
 
@@ -109,7 +110,10 @@ pub fn unmount(dir: &Path) -> Result<()> {
     let until = Instant::now() + PATIENCE;
     loop {
         match umount2(dir, MntFlags::empty()) {
-            Ok(()) => break,
+            Ok(()) => {
+                caretaker::unmounted(&dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf()));
+                break;
+            }
             Err(Errno::EBUSY) if Instant::now() < until => std::thread::sleep(Duration::from_millis(20)),
             Err(Errno::EBUSY) => {
                 let by = holders::of(dir);

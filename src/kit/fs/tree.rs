@@ -1,12 +1,24 @@
 //! Folders: listed, made, removed.
 
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use crate::host::{Fault, Result};
+use crate::kit::disk::{Use, uses};
 
 /// True when something is there, a dangling link included.
 pub fn exists(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok()
+}
+
+/// The path from the root, without links, `.` and `..`.
+///
+/// # Errors
+/// `fs.real`: nothing is there, a link on the way leads nowhere, or the path is not UTF-8.
+pub fn real(path: &Path) -> Result<String> {
+    let what = || format!("find `{}`", path.display());
+    let whole = path.canonicalize().map_err(|error| Fault::io("fs.real", what(), error))?;
+    whole.into_os_string().into_string().map_err(|_| Fault::new("fs.real", format!("cannot {}: not UTF-8", what())))
 }
 
 /// The names in a folder, in order.
@@ -44,8 +56,8 @@ pub fn temp(prefix: &str) -> Result<PathBuf> {
         .map_err(|error| Fault::io("fs.temp", format_args!("make a folder `{}`", template.display()), error))
 }
 
-/// Removes a file, a link (not what it leads to) or a whole folder; false when nothing was there. Never `/`, and
-/// never a folder that something is mounted on or under.
+/// Removes a file, a link (not what it leads to) or a whole folder; false when nothing was there. Never `/`, never a
+/// folder that something is mounted on or under, never a disk's node in /dev, never an image or swap file in use.
 ///
 /// # Errors
 /// `fs.refused`, `fs.remove`
@@ -56,11 +68,20 @@ pub fn remove(path: &Path) -> Result<bool> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(fail(error)),
     };
+    let refused = |why: String| Err(Fault::new("fs.refused", format!("`{}` is not removed: {why}", path.display())));
     if !meta.is_dir() {
+        if meta.file_type().is_block_device() && is_in_dev(path) {
+            return refused("it is a disk of this machine".into())
+                .map_err(|fault| fault.hint("disk::open(path, #{ write: true }).wipe() clears one"));
+        }
+        // A link goes alone; what it leads to stays.
+        let uses = if meta.is_file() { uses(path) } else { Vec::new() };
+        if let Some(Use(what)) = uses.first() {
+            return refused(what.clone()).map_err(|fault| fault.hint("unmount it first"));
+        }
         return std::fs::remove_file(path).map(|()| true).map_err(fail);
     }
     let whole: PathBuf = path.canonicalize().map_err(fail)?;
-    let refused = |why: String| Err(Fault::new("fs.refused", format!("`{}` is not removed: {why}", path.display())));
     if whole == Path::new("/") {
         return refused("it is the root of the running system".into());
     }
@@ -68,6 +89,10 @@ pub fn remove(path: &Path) -> Result<bool> {
         return refused(format!("a filesystem is mounted at {point}")).map_err(|f| f.hint("unmount it first"));
     }
     std::fs::remove_dir_all(&whole).map(|()| true).map_err(fail)
+}
+
+fn is_in_dev(path: &Path) -> bool {
+    path.parent().and_then(|folder| folder.canonicalize().ok()).is_some_and(|folder| folder.starts_with("/dev"))
 }
 
 #[cfg(test)]
@@ -87,5 +112,14 @@ mod tests {
             assert_eq!(remove(Path::new(path)).unwrap_err().kind, "fs.refused", "{path}");
         }
         assert!(exists(Path::new("/proc/self")));
+        // Its name in /dev; root or not, refused before anything is tried.
+        let disk = std::fs::read_dir("/dev")
+            .unwrap()
+            .flatten()
+            .find(|entry| entry.file_type().is_ok_and(|kind| kind.is_block_device()));
+        if let Some(disk) = disk {
+            assert_eq!(remove(&disk.path()).unwrap_err().kind, "fs.refused");
+            assert!(exists(&disk.path()));
+        }
     }
 }

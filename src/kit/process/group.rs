@@ -1,5 +1,6 @@
 //! A child process and all it starts, ended together.
 
+use std::collections::BTreeSet;
 use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -7,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -18,7 +20,34 @@ use super::{Options, package};
 use crate::host::{Fault, Result};
 
 /// What a program gets between SIGTERM and SIGKILL.
-const GRACE: Duration = Duration::from_secs(2);
+pub const GRACE: Duration = Duration::from_secs(2);
+
+/// The leaders of all running groups: what nobody waits for any more is ended with kar.
+static RUNNING: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// Ends every program that still runs: SIGTERM, and after `grace` SIGKILL.
+pub fn end_all(grace: Duration) {
+    let running = || -> Vec<Pid> {
+        let all = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().map(|pid| Pid::from_raw(*pid)).filter(|pid| is_alive(*pid)).collect()
+    };
+    for pid in running() {
+        let _ = killpg(pid, Signal::SIGTERM);
+    }
+    let deadline = Instant::now() + grace;
+    while !running().is_empty() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    for pid in running() {
+        let _ = killpg(pid, Signal::SIGKILL);
+    }
+}
+
+/// Our child, and not ended. It stays a zombie until it is waited for, so that its number is not given away.
+fn is_alive(pid: Pid) -> bool {
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    matches!(waitid(Id::Pid(pid), flags), Ok(WaitStatus::StillAlive) | Err(Errno::EINTR))
+}
 
 /// Which ends of the child are pipes to us; the others are `/dev/null`. Stderr always is one.
 pub(crate) struct Wiring {
@@ -61,7 +90,11 @@ impl Group {
             is_dir(dir)?;
             command.current_dir(dir);
         }
+        // Held over the start: no program begins behind the back of end_all.
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         let child = command.spawn().map_err(|error| refused(program, &line, options, error))?;
+        running.insert(child.id().cast_signed());
+        drop(running);
         let pidfd = pidfd(child.id());
         Ok(Group { child, line, pidfd, reaped: false })
     }
@@ -86,10 +119,9 @@ impl Group {
         self.child.stderr.take()
     }
 
-    /// True once the leader has ended; it stays a zombie until [`Group::wait`], so that its number is not given away.
+    /// True once the leader has ended, waited for or not.
     pub(crate) fn has_ended(&self) -> bool {
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        self.reaped || !matches!(waitid(Id::Pid(self.pid()), flags), Ok(WaitStatus::StillAlive) | Err(Errno::EINTR))
+        self.reaped || !is_alive(self.pid())
     }
 
     /// Waits for the leader and returns its exit status, 128 and more for a signal.
@@ -98,7 +130,7 @@ impl Group {
             .child
             .wait()
             .map_err(|error| Fault::io("proc.failed", format_args!("wait for `{}`", self.line), error))?;
-        self.reaped = true;
+        self.reaped();
         Ok(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)))
     }
 
@@ -119,7 +151,12 @@ impl Group {
     fn kill_now(&mut self) {
         let _ = killpg(self.pid(), Signal::SIGKILL);
         let _ = self.child.wait();
+        self.reaped();
+    }
+
+    fn reaped(&mut self) {
         self.reaped = true;
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.pid().as_raw());
     }
 
     fn pid(&self) -> Pid {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Delivered, Sink};
 use crate::host::{Fault, Result};
+use crate::kit::disk::{Use, uses};
 
 /// Writes beside its target under a name of its own and renames at the end, so that nobody sees half a file.
 pub struct IntoFile {
@@ -20,13 +21,18 @@ pub struct IntoFile {
 /// A file that is there is replaced at the end and keeps its mode; a symbolic link is followed.
 ///
 /// # Errors
-/// `stream.open`: the folder cannot be written to, or the target is no regular file.
+/// `stream.open`: the folder cannot be written to, or the target is no regular file, or an image in use.
 pub fn into_file(path: &Path) -> Result<IntoFile> {
     let fail = |error| Fault::io("stream.open", format_args!("write `{}`", path.display()), error);
-    let refuse = |what| Fault::new("stream.open", format!("cannot write `{}`: {what}", path.display()));
+    let refuse = |what: &str| Fault::new("stream.open", format!("cannot write `{}`: {what}", path.display()));
     let target = path.canonicalize().unwrap_or_else(|_| path.into());
     let before = match target.metadata() {
-        Ok(meta) if meta.is_file() => Some(meta.permissions()),
+        Ok(meta) if meta.is_file() => {
+            if let Some(Use(what)) = uses(&target).first() {
+                return Err(refuse(what).hint("unmount it first"));
+            }
+            Some(meta.permissions())
+        }
         Ok(meta) if meta.is_dir() => return Err(refuse("it is a folder")),
         Ok(_) => return Err(refuse("it is no regular file").hint("disks and partitions are written by dd::into(path)")),
         Err(_) => None,
