@@ -198,6 +198,7 @@ pub fn bare() -> Engine {
     // No limits on the size of values: the engine would count each list again at every `push`. See memory.rs.
     engine.set_max_strings_interned(0);
     engine.set_fail_on_invalid_map_property(true);
+    super::sizes::register(&mut engine);
     // `eval` would run what no check has seen; the engine's own `sleep` cannot be stopped.
     engine.disable_symbol("eval");
     engine.register_fn("sleep", |_: i64| -> Result<(), Box<EvalAltResult>> {

@@ -141,7 +141,9 @@ impl Library {
     /// `script.missing`: neither; `script.read`: the file cannot be read.
     pub fn recipe(&self, name: &str) -> Result<Script> {
         let path = Path::new(name);
-        if let Some(script) = read_if_there(path)? {
+        // `linux` is the recipe, though a kernel of that name may lie here; `linux.rhai` and `./linux` are files.
+        let plain = RECIPES.iter().any(|(known, _)| *known == name);
+        if let Some(script) = if plain { None } else { read_if_there(path)? } {
             return Ok(script);
         }
         let bare = name.strip_suffix(".rhai").unwrap_or(name);
@@ -256,6 +258,16 @@ mod tests {
         let script = read("#!/usr/bin/env -S kar run\n//! About.\nfn main() {}");
         assert_eq!(script.text, "// /usr/bin/env -S kar run\n//! About.\nfn main() {}");
         assert_eq!(script.about(), ["About."]);
+    }
+
+    #[test]
+    fn a_recipe_of_the_binary_is_not_hidden_by_a_kernel() {
+        let found = Library::default().recipe("linux").unwrap();
+        assert_eq!(found.origin, Origin::BuiltIn);
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("linux"), [0xff, 0xfe]).unwrap();
+        let fault = Library::default().recipe(dir.path().join("linux").to_str().unwrap()).unwrap_err();
+        assert_eq!(fault.kind, "script.read");
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod trace;
 mod circles;
 mod memory;
 mod options;
+mod sizes;
 mod spans;
 mod variables;
 
