@@ -254,6 +254,91 @@ fn a_disk_that_vanishes_while_it_is_read_is_a_fault() {
 }
 
 #[test]
+fn a_disk_that_takes_no_more_is_named_with_the_place() {
+    let dir = folder();
+    // A device of 96 MiB on a filesystem of 4 MiB: the kernel takes what is written, the disk does not.
+    let small = Small::mount(&dir);
+    let backing = small.0.join("backing");
+    run("truncate", &["-s", "96M", text(&backing)]);
+    let disk = Loop::attach(&backing);
+    let mut noise = vec![0; 80 << 20];
+    blake3::Hasher::new().update(b"full").finalize_xof().fill(&mut noise);
+    let mut sink = dd::into(disk.path(), &IntoOptions::default()).unwrap();
+    let fault = copy(&mut stream::blob(noise), &mut sink).unwrap_err();
+    assert_eq!(fault.kind, "dd.write");
+    // The first window that came back: told long before the end of the stream.
+    let told = format!("cannot write `{}` at byte 0 (somewhere up to 16777216): ", disk.0);
+    assert!(fault.message.starts_with(&told), "{fault}");
+}
+
+/// Only where the kernel has device-mapper: a disk with bad sectors from 24 MiB on.
+#[test]
+fn bad_sectors_are_named_with_their_place() {
+    if !Command::new("dmsetup").arg("version").output().is_ok_and(|done| done.status.success()) {
+        eprintln!("not run: this kernel has no device-mapper");
+        return;
+    }
+    let dir = folder();
+    let disk = Loop::attach(&file(&dir, "backing", &data(64 << 20)));
+    let (name, good) = (format!("kar-bad-{}", std::process::id()), 24 << 11);
+    let table = dir.path().join("table");
+    let lines = format!("0 {good} linear {} 0\n{good} {} error\n", disk.0, (64 << 11) - good);
+    std::fs::write(&table, lines).unwrap();
+    run("dmsetup", &["create", &name, text(&table)]);
+    let mapped = PathBuf::from(format!("/dev/mapper/{name}"));
+    let mut source = dd::from(&mapped, &FromOptions::default()).unwrap();
+    let read = copy(&mut source, &mut stream::discard()).unwrap_err();
+    let mut sink = dd::into(&mapped, &IntoOptions::default()).unwrap();
+    let written = copy(&mut stream::blob(data(64 << 20)), &mut sink).unwrap_err();
+    drop((source, sink));
+    run("dmsetup", &["remove", "--retry", &name]);
+    assert!(read.message.starts_with(&format!("cannot read `{}` at byte 25165824: ", mapped.display())), "{read}");
+    assert!(written.message.starts_with(&format!("cannot write `{}` at byte ", mapped.display())), "{written}");
+}
+
+#[test]
+fn zeros_become_holes_under_a_device() {
+    use std::os::unix::fs::MetadataExt;
+    let dir = folder();
+    let backing = file(&dir, "backing", &vec![0xEE; 32 << 20]);
+    let disk = Loop::attach(&backing);
+    let mut content = vec![0; 32 << 20];
+    content[20 << 20..21 << 20].fill(7);
+    let mut sink = dd::into(disk.path(), &IntoOptions { offset: 0, verify: true }).unwrap();
+    copy(&mut stream::blob(content.clone()), &mut sink).unwrap();
+    drop(sink);
+    run("sync", &["-f", text(&backing)]);
+    assert!(std::fs::read(&backing).unwrap() == content);
+    let taken = backing.metadata().unwrap().blocks() * 512;
+    assert!(taken < 4 << 20, "{taken} bytes of 32 MiB are still taken");
+}
+
+#[test]
+fn a_disk_half_written_has_no_table() {
+    let dir = folder();
+    let backing = file(&dir, "backing", &[]);
+    run("truncate", &["-s", "64M", text(&backing)]);
+    run("sgdisk", &["-o", "-n", "1:0:+8M", text(&backing)]);
+    let golden = std::fs::read(&backing).unwrap();
+    // Cut in the middle: neither the table that was coming nor the old one, of which a copy stands at the end.
+    let mut cut = stream::command("sh", &["-c", &format!("head -c 20000000 {}; exit 3", text(&backing))]).unwrap();
+    let disk = Loop::attach(&backing);
+    let fault = copy(&mut cut, &mut dd::into(disk.path(), &IntoOptions::default()).unwrap()).unwrap_err();
+    assert_eq!(fault.kind, "proc.failed");
+    drop(disk);
+    assert_eq!(run("wipefs", &[text(&backing)]), "");
+    assert!(!Command::new("sfdisk").args(["-d", text(&backing)]).output().unwrap().status.success());
+    // Boot code alone is no table: one that fails leaves the rest.
+    std::fs::write(&backing, &golden).unwrap();
+    let mut sink = dd::into(&backing, &IntoOptions::default()).unwrap();
+    sink.write(&[0x90; 440]).unwrap();
+    sink.abort(&Fault::new("test.cut", "cut"));
+    drop(sink);
+    let held = std::fs::read(&backing).unwrap();
+    assert!(held[..440].iter().all(|byte| *byte == 0) && held[440..] == golden[440..]);
+}
+
+#[test]
 fn a_killed_program_at_either_end_is_a_fault() {
     let dir = folder();
     let note = dir.path().join("pid");

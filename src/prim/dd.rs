@@ -44,7 +44,8 @@ pub mod module {
 
     /// A disk, a partition or an image as a sink, written in place from `offset` on. What lies around the written range
     /// stays, and an image keeps its size; a missing image is made, with holes for zeros. The first MiB of the stream is
-    /// written last: a target that was not written to its end neither boots nor mounts.
+    /// written last: a target that was not written to its end neither boots nor mounts, and a backup GPT at the end of a
+    /// disk goes with an aborted stream. Zeros become holes, or are discarded where the device then reads zeros.
     ///
     /// # Options
     /// - `offset` (size, 0): where on the target the stream begins, in bytes

@@ -2,16 +2,19 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::disks::{DiskHandle, TableValue};
 use super::prelude::*;
 use crate::host::{Hold, format_size, size_of};
-use crate::kit::disk::{self, Attached, Criteria, Disk, Layout, OpenOptions, Part, Table};
+use crate::kit::disk::{self, Attached, Criteria, Disk, Layout, OpenOptions, Part, Table, ThisMachine};
 
 pub fn types(engine: &mut Engine) {
     engine.register_type_with_name::<DiskHandle>("disk");
     engine.register_type_with_name::<AttachedHandle>("attached disk");
+    engine.register_type_with_name::<UnfinishedHandle>("unfinished disk");
     for name in ["to_string", "to_debug"] {
+        engine.register_fn(name, |handle: &mut UnfinishedHandle| format!("disk {}, unfinished", handle.disk));
         engine.register_fn(name, |handle: &mut DiskHandle| {
             format!("disk {} ({})", handle.object(), format_size(handle.disk().size()))
         });
@@ -34,6 +37,14 @@ pub struct AttachedHandle {
     disk: DiskHandle,
 }
 
+/// A disk whose table is cleared unless it is done.
+#[derive(Clone)]
+pub struct UnfinishedHandle {
+    done: Arc<AtomicBool>,
+    hold: Arc<Hold>,
+    disk: String,
+}
+
 fn device(part: &Part) -> ImmutableString {
     part.path.display().to_string().into()
 }
@@ -51,6 +62,7 @@ fn criteria(opts: &Opts) -> Result<Criteria> {
         max: opts.size("max")?,
         rotational: flag("rotational")?,
         removable: flag("removable")?,
+        empty: flag("empty")?,
         force: opts.flag("force")?,
     })
 }
@@ -76,18 +88,21 @@ pub mod module {
     }
 
     /// The path of the one disk that meets all criteria. An empty text is no criterion, so `#{ path: "" }` is "the
-    /// only disk there is". A path that names an image file is that file.
+    /// only disk there is". A path that names an image file is that file. The name of a partition is refused: the disk is
+    /// what is picked.
     ///
     /// # Options
-    /// - `path` (text, ""): the device, or a link to it in /dev/disk
+    /// - `path` (text, ""): the device, any link to it, or the name of either without its folder (`nvme0n1`,
+    ///   `nvme-Samsung_SSD_980_S64D`)
     /// - `serial` (text, ""): its serial number
     /// - `wwn` (text, ""): its World Wide Name
-    /// - `model` (text, ""): part of its model name
+    /// - `model` (text, ""): part of its model name, or a pattern for all of it with `*` and `?`
     /// - `transport` (text, ""): nvme, sata, usb, virtio, scsi or mmc
     /// - `min` (size, none): at least this big, in bytes
     /// - `max` (size, none): at most this big, in bytes
     /// - `rotational` (flag, either): turning, or not
     /// - `removable` (flag, either): removable, or not
+    /// - `empty` (flag, either): neither a table nor a filesystem on it, or just not that
     /// - `force` (flag, false): take a disk in use as well
     ///
     /// # Errors
@@ -102,14 +117,14 @@ pub mod module {
     #[rhai_fn(name = "pick", return_raw)]
     pub fn pick_by(ctx: NativeCallContext, options: Map) -> Raw<String> {
         let opts = options_of(&ctx, "disk::pick", options)?;
-        Ok(disk::pick(&disk::list(), &criteria(&opts)?)?)
+        Ok(disk::pick(&ThisMachine, &criteria(&opts)?)?)
     }
 
     /// As above, without criteria: the only disk that is not in use.
     #[rhai_fn(return_raw)]
     pub fn pick(ctx: NativeCallContext) -> Raw<String> {
         host_of(&ctx);
-        Ok(disk::pick(&disk::list(), &Criteria::default())?)
+        Ok(disk::pick(&ThisMachine, &Criteria::default())?)
     }
 
     /// Makes an image file of a size in bytes, sparse and all zeros; gives its path.
@@ -387,6 +402,53 @@ pub mod module {
         let host = host_of(&ctx);
         let effect = Effect::new("disk.wipe", disk.object(), Weight::Destroy).guard(|| disk.disk().guard());
         Ok(host.perform(effect, || disk.disk().wipe())?)
+    }
+
+    /// Watches over a disk while it is written: unless `.done()` is called, its table and boot code are cleared when the
+    /// last copy of the handle is gone or the run ends, by an error, by Ctrl-C or otherwise, so that what is half written
+    /// cannot boot. What lies in the partitions stays. Take it before the partitions are attached: what is open is closed
+    /// newest first.
+    ///
+    /// # Errors
+    /// - `disk.readonly`
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::create("node1.img", "64MiB");
+    /// let d = disk::open("node1.img", #{ write: true });
+    /// let watch = d.unfinished();
+    /// d.write_table(table::plan("gpt", [#{ name: "root" }]));
+    /// watch.done();
+    /// d.table().partitions.len        // => 1
+    /// let watch = d.unfinished();
+    /// watch = ();
+    /// d.table()                       // => throws table.none
+    /// ```
+    #[rhai_fn(global, return_raw, pure)]
+    pub fn unfinished(ctx: NativeCallContext, disk: &mut DiskHandle) -> Raw<UnfinishedHandle> {
+        let host = host_of(&ctx);
+        disk.disk().guard_write()?;
+        let done = Arc::new(AtomicBool::new(false));
+        let hold = host.hold("disk.release", &disk.object(), {
+            let (done, disk) = (done.clone(), disk.clone());
+            move || if done.load(Ordering::SeqCst) { Ok(()) } else { disk.disk().clear_table() }
+        });
+        Ok(UnfinishedHandle { done, hold: Arc::new(hold), disk: disk.object() })
+    }
+
+    /// The disk is written to its end: its table stays. A second call does nothing.
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::create("node1.img", "64MiB");
+    /// let watch = disk::open("node1.img", #{ write: true }).unfinished();
+    /// watch.done();
+    /// ```
+    #[rhai_fn(global, return_raw, pure)]
+    pub fn done(ctx: NativeCallContext, watch: &mut UnfinishedHandle) -> Raw<()> {
+        host_of(&ctx);
+        watch.done.store(true, Ordering::SeqCst);
+        Ok(watch.hold.release()?)
     }
 
     /// The disk as a device: `/dev/loop0` for an image.

@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use kar::kit::disk::{Disk, Kind, Label, OpenOptions, Plan, Size, Table, Wish, create, holder_of_loop, refuse_used};
+use kar::kit::disk::{
+    Criteria, Disk, Kind, Label, OpenOptions, Plan, Size, Table, ThisMachine, Wish, create, holder_of_loop, pick,
+    refuse_used,
+};
 use kar::kit::fs;
 
 use super::support::*;
@@ -144,6 +147,52 @@ fn a_killed_process_leaves_no_loop_device_and_no_lock() {
     assert_eq!(open(&path).attach().unwrap().parts().len(), 1);
 }
 
+/// A flow that ends before its end: its disk has no table, though partitions were mounted when it ended.
+#[test]
+fn a_failed_flow_leaves_a_disk_that_does_not_boot() {
+    let dir = folder();
+    for (end, cleared) in [
+        ("throw \"no more\"", true),
+        ("fs::read(\"no such file\")", true),
+        ("task::sleep(\"1000s\")", true),
+        ("watch.done()", false),
+    ] {
+        let path = dir.path().join("disk.img");
+        let _ = std::fs::remove_file(&path);
+        let _ = std::fs::remove_file(dir.path().join("at-work"));
+        let recipe = format!(
+            "fn main(args) {{\n    disk::create(\"disk.img\", \"64MiB\");\n    \
+             let d = disk::open(\"disk.img\", #{{ write: true }});\n    let watch = d.unfinished();\n    \
+             d.write_boot_code(blob(440, 0x90));\n    \
+             d.write_table(table::plan(\"gpt\", [#{{ name: \"root\" }}]));\n    let parts = d.attach();\n    \
+             fs::mkfs(\"ext4\", parts.named(\"root\"));\n    let m = fs::mount(parts.named(\"root\"), \"mnt\");\n    \
+             fs::write(\"at-work\", \"x\");\n    {end};\n}}\n"
+        );
+        std::fs::write(dir.path().join("flow.rhai"), recipe).unwrap();
+        let running = Command::new(env!("CARGO_BIN_EXE_kar"))
+            .args(["run", "flow.rhai"])
+            .current_dir(&dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        if end.contains("sleep") {
+            soon("the flow to be at work", || dir.path().join("at-work").exists());
+            run("kill", &["-INT", &running.id().to_string()]);
+        }
+        let done = running.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.success(), !cleared, "{said}");
+        assert_eq!(holder_of_loop(&path), Vec::<String>::new());
+        let disk = open(&path);
+        assert_eq!(disk.table().unwrap().is_none(), cleared, "{end}: {said}");
+        assert_eq!(disk.boot_code().unwrap() == [0; 440], cleared);
+        let found = run("wipefs", &[path.to_str().unwrap()]);
+        assert_eq!(found.is_empty(), cleared, "{found}");
+    }
+}
+
 /// Loop devices that hold no image, and still show partitions.
 fn free_loops_with_partitions() -> Vec<String> {
     let devices = std::fs::read_dir("/sys/block").unwrap().flatten().map(|entry| entry.path());
@@ -151,6 +200,33 @@ fn free_loops_with_partitions() -> Vec<String> {
     let parts = free.flat_map(|dir| std::fs::read_dir(dir).into_iter().flatten().flatten());
     let named = parts.map(|entry| entry.file_name().to_string_lossy().into_owned());
     named.filter(|name| name.strip_prefix("loop").is_some_and(|rest| rest.contains('p'))).collect()
+}
+
+/// The machine this runs on: by its device, by a link of somebody's own, and empty or not.
+#[test]
+fn an_attached_disk_is_picked_by_path() {
+    let dir = folder();
+    let path = image(&dir, "disk.img", 64 * MIB);
+    let disk = open(&path);
+    let attached = disk.attach().unwrap();
+    let link = dir.path().join("the-disk");
+    std::os::unix::fs::symlink(attached.path(), &link).unwrap();
+    let device = attached.path().to_str().unwrap();
+    let by = |path: &str, empty| pick(&ThisMachine, &Criteria { path: path.into(), empty, ..Criteria::default() });
+    for name in [device, link.to_str().unwrap()] {
+        assert_eq!(by(name, Some(true)).unwrap(), device);
+        let fault = by(name, Some(false)).unwrap_err();
+        assert!(fault.message.contains(&format!("{device} (64 MiB): empty")), "{fault}");
+    }
+    fs::mkfs("ext4", attached.path(), &fs::Mkfs::default(), &Default::default()).unwrap();
+    let fault = by(device, Some(true)).unwrap_err();
+    assert!(fault.message.contains(&format!("{device} (64 MiB): not empty: ext4")), "{fault}");
+    open(attached.path()).write_table(&table(Label::Gpt, &["root"])).unwrap();
+    let fault = by(device, Some(true)).unwrap_err();
+    assert!(fault.message.contains("not empty: a gpt table"), "{fault}");
+    let part = format!("{device}p1");
+    let fault = by(&part, None).unwrap_err();
+    assert!(fault.message.starts_with("cannot pick a disk: "), "{fault}");
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::process::Command;
 
 use kar::host::Fault;
-use kar::kit::disk::{Disk, Kind, Label, OpenOptions, Plan, Size, Table, Wish, mount_points, refuse_used, uses};
+use kar::kit::disk::{
+    Disk, Kind, Label, OpenOptions, Plan, Size, Table, Wish, is_claimed, mount_points, refuse_used, uses,
+};
 use kar::kit::fs;
 
 use super::support::*;
@@ -73,6 +75,8 @@ fn mounted_and_swapped_on() {
     let other = Table::Plan(Plan::new(Label::Gpt, vec![]));
     assert_eq!(forced.write_table(&other).unwrap_err().kind, "disk.busy", "the kernel still uses the mounted one");
     fs::unmount(&mounted.dir).unwrap();
+    // A program that another test started in a mount namespace of its own has a copy of this mount.
+    soon("the last mount's end", || !is_claimed(&root));
     forced.write_table(&other).unwrap();
 }
 

@@ -1,6 +1,6 @@
 //! Text and bytes from outside: whatever they are, an answer or a clear error, and no panic.
 
-use kar::kit::disk::{Geometry, Kind, Label, Measure, Plan, Size, Table, Wish, read_table};
+use kar::kit::disk::{Geometry, Kind, Label, Measure, Plan, Size, Table, Wish, compare, read_table};
 use kar::kit::fs::{Mkfs, mkfs, probe_bytes};
 use proptest::prelude::*;
 
@@ -29,6 +29,13 @@ fn errors_in_a_dump_name_line_and_column() {
             "line 2, column 15: `s` where a comma or the end of the line should be",
         ),
         ("label: gpt\nx1 : size=1, colour=red\n", "line 2, column 14: field `colour` takes no value or is unknown"),
+        ("label: gpt\nlabel-id: x\n", "line 2, column 11: label-id `x` is no id of a gpt table"),
+        ("label: gpt\nx1 : size=1\nx1 : size=2\n", "line 3, column 1: partition 1 stands here a second time"),
+        ("label: gpt\nx129 : size=1\n", "line 2, column 1: partition number 129: they go from 1 to 128"),
+        ("label: dos\nx0 : size=1\n", "line 2, column 1: partition number 0: they go from 1 to 128"),
+        ("label: gpt\nlast-lba: much\n", "line 2, column 11: `much` is no number of sectors"),
+        ("label: gpt\nx1 : uuid=1234\n", "line 2, column 6: `1234` is no UUID"),
+        ("label: gpt\nx1 : attrs=\"Odd\"\n", "line 2, column 6: `Odd` is no attribute"),
         ("label: gpt\nsector-size: 520\n", "line 2, column 14: sectors of 520 bytes: only 512 and 4096 are known"),
     ] {
         assert_eq!(Table::parse(text).unwrap_err().message, place, "{text}");
@@ -42,7 +49,13 @@ fn geometry() -> Geometry {
 /// All that is done with a text that might be a table.
 fn consume(text: &str) {
     if let Ok(table) = Table::parse(text) {
-        let _ = table.sfdisk();
+        let _ = (table.sfdisk(), table.description());
+        assert!(table.draw().lines().all(|line| line.chars().count() <= 80));
+        for sectors in [1 << 16, 1 << 24] {
+            if let Ok(layout) = table.refit(Geometry { sectors, sector_size: 512 }, None) {
+                layout.check().unwrap();
+            }
+        }
         for sector_size in [512, 4096] {
             if let Ok(layout) = table.fit(Geometry { sector_size, ..geometry() }) {
                 layout.check().unwrap();
@@ -174,6 +187,17 @@ fn hostile_tables_are_read_or_refused() {
                 if let Ok(Some(layout)) = read_table(&Memory(bytes), geometry) {
                     assert!(layout.partitions.len() <= 1024);
                     let _ = (layout.check(), layout.sfdisk(), layout.misaligned());
+                    if let Ok(mended) = layout.mended(&[]) {
+                        mended.check().unwrap();
+                    }
+                    let table = Table::Layout(layout.clone());
+                    let _ = (table.description(), compare(&table, &table));
+                    assert!(table.draw().lines().all(|line| line.chars().count() <= 80));
+                    for sectors in [1 << 10, 1 << 14, 1 << 20] {
+                        if let Ok(layout) = table.refit(Geometry { sectors, sector_size: 512 }, None) {
+                            layout.check().unwrap();
+                        }
+                    }
                     let _ = Table::Layout(layout).fit(Geometry { sectors: 1 << 20, sector_size: 512 });
                 }
             }

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use kar::kit::disk::{Disk, OpenOptions};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -70,6 +71,11 @@ fn a_disk_too_small_for_the_files() {
     failed(&output, &["node1: ", "node2: ", "usr/lib/zz-big", "No space left on device"]);
     nothing_left(folder.path());
     journal_is_even(&folder.path().join("work"));
+    for node in ["node1", "node2"] {
+        let image = folder.path().join("work").join(format!("{node}.img"));
+        let disk = Disk::open(&image, OpenOptions::default()).unwrap();
+        assert_eq!(disk.table().unwrap(), None, "{node} is half written and would boot");
+    }
 }
 
 /// The images are sparse: what they promise, the disk they stand on may not have.

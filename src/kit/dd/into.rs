@@ -2,11 +2,13 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
+use super::flush::Flush;
 use super::medium::{Medium, refuse_others};
 use super::zero;
 use crate::host::{Cancel, Fault, Result, format_size};
@@ -23,7 +25,7 @@ pub struct IntoOptions {
 /// Writes a medium from front to back.
 ///
 /// The first block, where tables, boot code and superblocks lie, is cleared first and written last: a target that was
-/// not written to its end, whatever ended it, neither boots nor mounts.
+/// not written to its end, whatever ended it, neither boots nor mounts. Aborted, it clears the backup GPT as well.
 pub struct RawSink {
     medium: Medium,
     /// It was made here: it grows as needed, and goes away on abort.
@@ -34,6 +36,7 @@ pub struct RawSink {
     /// The first bytes, up to a block; on the medium they are zeros until the end.
     head: Vec<u8>,
     bytes: u64,
+    flush: Flush,
     /// With `verify`, a digest for each block of the stream, and the one being made.
     digests: Vec<blake3::Hash>,
     hash: blake3::Hasher,
@@ -67,6 +70,7 @@ pub fn into(path: &Path, options: &IntoOptions) -> Result<RawSink> {
         cancel: Cancel::new(),
         head: Vec::new(),
         bytes: 0,
+        flush: Flush::from(options.offset),
         digests: Vec::new(),
         hash: blake3::Hasher::new(),
         ended: false,
@@ -112,7 +116,15 @@ impl RawSink {
     }
 
     fn sync(&self) -> Result<()> {
-        self.medium.file.sync_all().map_err(|error| self.fault("flush", self.offset + self.bytes, error))
+        let open = self.flush.open(self.offset + self.bytes);
+        self.medium.file.sync_all().map_err(|error| self.not_taken(open, error))
+    }
+
+    /// A write that the disk refused after memory had taken it.
+    fn not_taken(&self, range: Range<u64>, error: io::Error) -> Fault {
+        let name = self.medium.path.display();
+        let what = format!("write `{name}` at byte {} (somewhere up to {})", range.start, range.end);
+        Fault::io("dd.write", what, error).hint("the disk is failing, or what it lies on is full")
     }
 
     fn digest(&mut self, mut data: &[u8]) {
@@ -181,6 +193,10 @@ impl RawSink {
         if self.fresh {
             let _ = std::fs::remove_file(&self.medium.path);
         } else {
+            // More than boot code: the table went with the head, and its second copy must not bring it back.
+            if self.offset == 0 && self.bytes >= 512 {
+                let _ = zero::clear_backup_table(&self.medium);
+            }
             let _ = self.medium.file.sync_all();
         }
     }
@@ -222,7 +238,8 @@ impl Sink for RawSink {
         self.place(rest, self.offset + self.bytes + head.len() as u64)?;
         self.digest(data);
         self.bytes = end;
-        Ok(())
+        let flushed = self.flush.wrote(&self.medium.file, self.offset + end);
+        flushed.map_err(|(range, error)| self.not_taken(range, error))
     }
 
     fn finish(&mut self) -> Result<Delivered> {

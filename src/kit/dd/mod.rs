@@ -2,6 +2,7 @@
 //!
 //! A disk image is treated as the disk it stands for: it has the size it has, and is written in place.
 
+mod flush;
 mod from;
 mod guard;
 mod into;

@@ -47,13 +47,13 @@ pub(super) fn clear(medium: &Medium, at: u64, len: u64, fresh: bool) -> io::Resu
     if fresh {
         return Ok(());
     }
-    let done = if medium.is_device {
+    // On a device this discards what then reads as zeros, and fails where the device cannot promise that.
+    let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    let mut done = fallocate(&medium.file, flags, at.cast_signed(), len.cast_signed());
+    if done.is_err() && medium.is_device {
         // SAFETY: the kernel reads two numbers; alignment and bounds are its to check.
-        unsafe { ioctl::blkzeroout(medium.file.as_raw_fd(), &[at, len]) }.map(drop)
-    } else {
-        let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        fallocate(&medium.file, flags, at.cast_signed(), len.cast_signed())
-    };
+        done = unsafe { ioctl::blkzeroout(medium.file.as_raw_fd(), &[at, len]) }.map(drop);
+    }
     if done.is_ok() {
         return Ok(());
     }
@@ -62,6 +62,19 @@ pub(super) fn clear(medium: &Medium, at: u64, len: u64, fresh: bool) -> io::Resu
         let count = (len - done).min(GRAIN as u64);
         medium.file.write_all_at(&ZEROS[..count as usize], at + done)?;
         done += count;
+    }
+    Ok(())
+}
+
+/// Clears the header of a backup GPT: in the last sector, of 512 bytes or of 4096.
+pub(super) fn clear_backup_table(medium: &Medium) -> io::Result<()> {
+    for sector in [512, 4096] {
+        let Some(at) = medium.size.checked_sub(sector) else { continue };
+        let mut signature = [0; 8];
+        medium.file.read_exact_at(&mut signature, at)?;
+        if &signature == b"EFI PART" {
+            medium.file.write_all_at(&ZEROS[..sector as usize], at)?;
+        }
     }
     Ok(())
 }

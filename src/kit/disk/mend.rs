@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::flaws::{flaws, overlaps};
 use super::table::HYBRID;
-use super::{Label, Layout};
+use super::{Disk, Label, Layout, Table};
 use crate::host::{Fault, Result};
 
 impl Layout {
@@ -60,6 +60,22 @@ impl Layout {
         layout.warnings = flaws(&layout);
         layout.changes = changes;
         Ok(layout)
+    }
+}
+
+impl Disk {
+    /// Makes a damaged table right, see [`Layout::mended`]; an undamaged one is not written. Boot code stays.
+    ///
+    /// # Errors
+    /// `table.none`, those of [`Layout::mended`] and of [`Disk::write_table`].
+    pub fn mend_table(&self, drop: &[u32]) -> Result<Layout> {
+        let none = || Fault::new("table.none", format!("`{}` has no partition table to mend", self.path().display()));
+        let mended = self.table()?.ok_or_else(none)?.mended(drop)?;
+        if mended.changes.is_empty() {
+            return Ok(mended);
+        }
+        let changes = mended.changes.clone();
+        Ok(Layout { changes, ..self.write_table(&Table::Layout(mended))? })
     }
 }
 

@@ -190,20 +190,6 @@ impl Disk {
         Ok(written.unwrap_or_else(|| layout.clone()))
     }
 
-    /// Makes a damaged table right, see [`Layout::mended`]; an undamaged one is not written. Boot code stays.
-    ///
-    /// # Errors
-    /// `table.none`, those of [`Layout::mended`] and of [`Disk::write_table`].
-    pub fn mend_table(&self, drop: &[u32]) -> Result<Layout> {
-        let none = || Fault::new("table.none", format!("`{}` has no partition table to mend", self.path.display()));
-        let mended = self.table()?.ok_or_else(none)?.mended(drop)?;
-        if mended.changes.is_empty() {
-            return Ok(mended);
-        }
-        let changes = mended.changes.clone();
-        Ok(Layout { changes, ..self.write_table(&Table::Layout(mended))? })
-    }
-
     fn verify(&self, layout: &Layout, written: Option<&Layout>, unit: u64) -> Result<()> {
         let fault = |why: String| Fault::new("table.verify", format!("table of `{}`: {why}", self.path.display()));
         let Some(written) = written else { return Err(fault("none is there after it was written".into())) };
@@ -273,6 +259,21 @@ impl Disk {
             attach::tell_kernel(&self.path, &self.file, &empty)?;
         }
         Ok(())
+    }
+
+    /// Takes the table away and leaves all else, also where the disk is in use: what is half written must not boot.
+    /// Boot code goes with the first sector, the kernel's partitions stay until nobody uses them.
+    ///
+    /// # Errors
+    /// `disk.readonly`, `disk.write`.
+    pub fn clear_table(&self) -> Result<()> {
+        self.guard_write()?;
+        let fail = |error| Fault::io("disk.write", format_args!("clear the table of `{}`", self.path.display()), error);
+        if self.geometry.sectors > 1 {
+            self.file.write_all_at(&vec![0; self.geometry.sector_size as usize], 0).map_err(fail)?;
+            wipe::gpt(&self.file, self.geometry).map_err(fail)?;
+        }
+        self.file.sync_all().map_err(fail)
     }
 
     /// Makes the partitions appear as devices: an image file through a loop device, a block device as itself. A

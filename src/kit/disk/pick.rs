@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
-use super::Found;
+use super::machine::{Machine, Named};
+use super::{Found, partition_name};
 use crate::host::{Fault, Result, format_size};
 
-/// What the disk has to be. Empty texts and None are no criteria. Texts compare whole, `model` also in part; `path`
-/// may be a link in /dev/disk.
+/// What the disk has to be. Empty texts and None are no criteria. Texts compare whole and without case; `model` matches
+/// in part, or as a pattern with `*` and `?`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Criteria {
+    /// A device, any link that leads to it, or the name of either without its folder.
     pub path: String,
     pub serial: String,
     pub wwn: String,
@@ -19,32 +21,33 @@ pub struct Criteria {
     pub max: Option<u64>,
     pub rotational: Option<bool>,
     pub removable: Option<bool>,
+    /// Neither table nor filesystem on it; or just not that.
+    pub empty: Option<bool>,
     /// Take a disk in use as well.
     pub force: bool,
 }
 
 impl Criteria {
-    /// Why a disk falls out; None: it stays.
-    fn reason(&self, disk: &Found) -> Option<String> {
-        let named = !self.path.is_empty();
-        if named && disk.path != self.path && !disk.links.contains(&self.path) {
-            return Some(format!("not {}", self.path));
+    /// Why a disk falls out; None: it stays. `named` is the path of the disk that `path` leads to.
+    fn reason(&self, disk: &Found, named: Option<&str>, machine: &dyn Machine) -> Option<String> {
+        if !self.path.is_empty() && named != Some(disk.path.as_str()) {
+            return Some(self.not_named(disk));
         }
-        if !named && !disk.physical {
+        if self.path.is_empty() && !disk.physical {
             return Some("a virtual device, taken only by path".into());
         }
+        let same = |wanted: &str, found: &str| wanted.trim().eq_ignore_ascii_case(found.trim());
         let texts = [
-            ("serial", &self.serial, &disk.serial),
-            ("wwn", &self.wwn, &disk.wwn),
-            ("transport", &self.transport, &disk.transport),
+            ("serial", &self.serial, &disk.serial, same(&self.serial, &disk.serial)),
+            ("wwn", &self.wwn, &disk.wwn, same(bare(&self.wwn), bare(&disk.wwn))),
+            ("transport", &self.transport, &disk.transport, same(&self.transport, &disk.transport)),
+            ("model", &self.model, &disk.model, is_like(&self.model, &disk.model)),
         ];
-        for (what, wanted, found) in texts {
-            if !wanted.is_empty() && !wanted.trim().eq_ignore_ascii_case(found.trim()) {
-                return Some(format!("{what} is `{found}`"));
+        for (what, wanted, found, fits) in texts {
+            if !wanted.trim().is_empty() && !fits {
+                let found = if found.is_empty() { "not told".into() } else { format!("`{found}`") };
+                return Some(format!("{what} is {found}"));
             }
-        }
-        if !disk.model.to_lowercase().contains(&self.model.to_lowercase()) {
-            return Some(format!("model is `{}`", disk.model));
         }
         match (self.min, self.max) {
             (Some(min), _) if disk.size < min => return Some(format!("smaller than {}", format_size(min))),
@@ -61,26 +64,96 @@ impl Criteria {
         if disk.read_only {
             return Some("read-only".into());
         }
-        let used = disk.uses.first().filter(|_| !self.force);
-        used.map(|used| format!("in use: {used}"))
+        if let Some(used) = disk.uses.first().filter(|_| !self.force) {
+            return Some(format!("in use: {used}"));
+        }
+        // The last question: it wakes a sleeping disk.
+        match (self.empty, self.empty.map(|_| machine.contents(disk))) {
+            (Some(true), Some(Ok(Some(what)))) => Some(format!("not empty: {what}")),
+            (Some(false), Some(Ok(None))) => Some("empty".into()),
+            (_, Some(Err(fault))) => Some(format!("it cannot be said whether it is empty: {}", fault.message)),
+            _ => None,
+        }
+    }
+
+    /// The name of a partition, with or without `p`, is a near miss that is told.
+    fn not_named(&self, disk: &Found) -> String {
+        let name = self.path.strip_prefix("/dev/").unwrap_or(&self.path);
+        let own = disk.path.strip_prefix("/dev/").unwrap_or(&disk.path);
+        let number = name.strip_prefix(own).map(|rest| rest.trim_start_matches('p')).and_then(|n| n.parse().ok());
+        match number {
+            Some(number) if partition_name(own, number) == name => {
+                format!("{} is its partition {number}: name the disk itself", self.path)
+            }
+            _ => format!("not {}", self.path),
+        }
     }
 }
 
-/// The path of the one disk of `disks` that meets all criteria. A path that names an image file is taken as it is.
+/// /sys has a WWN with its kind in front (`naa.5000c5..`), links and labels have `0x` or nothing.
+fn bare(wwn: &str) -> &str {
+    let wwn = wwn.trim();
+    let kinds = ["naa.", "eui.", "0x"];
+    let stripped = kinds.iter().find_map(|kind| wwn.get(..kind.len()).filter(|start| start.eq_ignore_ascii_case(kind)));
+    let rest = stripped.map_or(wwn, |kind| &wwn[kind.len()..]);
+    if rest.is_empty() { wwn } else { rest }
+}
+
+/// In part, or as a pattern; without case.
+fn is_like(wanted: &str, found: &str) -> bool {
+    let (wanted, found) = (wanted.trim().to_lowercase(), found.to_lowercase());
+    match wanted.contains(['*', '?']) {
+        true => glob(&wanted.chars().collect::<Vec<_>>(), &found.trim().chars().collect::<Vec<_>>()),
+        false => found.contains(&wanted),
+    }
+}
+
+/// `*` is any text, `?` any character. Goes back to the last `*` only, so it never takes long.
+fn glob(pattern: &[char], text: &[char]) -> bool {
+    let (mut p, mut t, mut star) = (0, 0, None);
+    while t < text.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(c) if *c == '?' || *c == text[t] => (p, t) = (p + 1, t + 1),
+            _ => match star {
+                None => return false,
+                Some((at, from)) => {
+                    star = Some((at, from + 1));
+                    (p, t) = (at + 1, from + 1);
+                }
+            },
+        }
+    }
+    pattern[p..].iter().all(|c| *c == '*')
+}
+
+/// The path of the one disk of a machine that meets all criteria. A path that names an image file is taken as it is.
 ///
 /// # Errors
 /// `disk.pick`: none or several do; every candidate is listed with the reason why it fell out.
-pub fn pick(disks: &[Found], criteria: &Criteria) -> Result<String> {
-    if !criteria.path.is_empty() && std::fs::metadata(&criteria.path).is_ok_and(|meta| meta.is_file()) {
-        return Ok(criteria.path.clone());
-    }
-    let mut disks = disks.to_vec();
-    if let Some(named) = super::find(Path::new(&criteria.path)).filter(|_| !criteria.path.is_empty())
-        && !disks.iter().any(|disk| disk.path == named.path)
-    {
-        disks.push(named);
-    }
-    let judged: Vec<_> = disks.iter().map(|disk| (disk, criteria.reason(disk))).collect();
+pub fn pick(machine: &dyn Machine, criteria: &Criteria) -> Result<String> {
+    let mut disks = machine.disks();
+    let named = match (criteria.path.as_str(), machine.find(Path::new(&criteria.path))) {
+        ("", _) => None,
+        (_, Named::Image) => return Ok(criteria.path.clone()),
+        (_, Named::Disk(disk)) => {
+            let path = disk.path.clone();
+            if disks.iter().all(|known| known.path != path) {
+                disks.push(*disk);
+            }
+            Some(path)
+        }
+        (name, Named::Nothing) => {
+            let last = |path: &str| path.rsplit('/').next().unwrap_or_default().to_string();
+            let is_called = |path: &String| path == name || (!name.contains('/') && last(path) == name);
+            let called = |disk: &&Found| is_called(&disk.path) || disk.links.iter().any(is_called);
+            disks.iter().find(called).map(|disk| disk.path.clone())
+        }
+    };
+    let judged: Vec<_> = disks.iter().map(|disk| (disk, criteria.reason(disk, named.as_deref(), machine))).collect();
     let fit: Vec<_> = judged.iter().filter(|(_, reason)| reason.is_none()).collect();
     if let [(only, _)] = fit[..] {
         return Ok(only.path.clone());
@@ -91,9 +164,10 @@ pub fn pick(disks: &[Found], criteria: &Criteria) -> Result<String> {
         let about = [disk.model.as_str(), disk.serial.as_str()].join(" ");
         lines += &format!("; {} ({}{}): {reason}", disk.path, format_size(disk.size), spaced(about.trim()));
     }
-    let count = match fit.len() {
-        0 => format!("none of {} disks fits", judged.len()),
-        many => format!("{many} of {} disks fit, one is wanted", judged.len()),
+    let count = match (judged.len(), fit.len()) {
+        (0, _) => "this machine has no disks".into(),
+        (all, 0) => format!("none of {all} disks fits"),
+        (all, many) => format!("{many} of {all} disks fit, one is wanted"),
     };
     Err(Fault::new("disk.pick", format!("cannot pick a disk: {count}{lines}"))
         .hint("`disk::list()` shows all there is to tell them apart; serial and wwn name one for good"))
@@ -104,44 +178,5 @@ fn spaced(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn disk(path: &str, gib: u64, serial: &str) -> Found {
-        Found {
-            path: path.into(),
-            size: gib << 30,
-            sector_size: 512,
-            model: "Samsung SSD 980".into(),
-            serial: serial.into(),
-            wwn: format!("eui.{serial}"),
-            transport: "nvme".into(),
-            rotational: false,
-            removable: false,
-            read_only: false,
-            physical: true,
-            links: vec![format!("/dev/disk/by-id/nvme-{serial}")],
-            uses: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn exactly_one_or_an_error_with_reasons() {
-        let mut disks = [disk("/dev/nvme0n1", 512, "A1"), disk("/dev/nvme1n1", 1024, "B2"), disk("/dev/sda", 64, "C3")];
-        disks[2].uses.push("/dev/sda2 is mounted at /home".into());
-        let by = |criteria: Criteria| pick(&disks, &criteria);
-        assert_eq!(by(Criteria { serial: "b2".into(), ..Criteria::default() }).unwrap(), "/dev/nvme1n1");
-        let link = "/dev/disk/by-id/nvme-A1".into();
-        assert_eq!(by(Criteria { path: link, ..Criteria::default() }).unwrap(), "/dev/nvme0n1");
-        assert_eq!(by(Criteria { max: Some(600 << 30), ..Criteria::default() }).unwrap(), "/dev/nvme0n1");
-        let fault = by(Criteria { min: Some(1 << 40), max: Some(1 << 39), ..Criteria::default() }).unwrap_err();
-        assert_eq!(fault.kind, "disk.pick");
-        let expected = "cannot pick a disk: none of 3 disks fits; /dev/nvme0n1 (512 GiB, Samsung SSD 980 A1): smaller than \
-                        1 TiB; /dev/nvme1n1 (1 TiB, Samsung SSD 980 B2): bigger than 512 GiB; /dev/sda (64 GiB, Samsung \
-                        SSD 980 C3): smaller than 1 TiB";
-        assert_eq!(fault.message, expected);
-        let fault = by(Criteria::default()).unwrap_err();
-        assert!(fault.message.contains("2 of 3 disks fit, one is wanted"), "{}", fault.message);
-        assert!(fault.message.ends_with("in use: /dev/sda2 is mounted at /home"), "{}", fault.message);
-    }
-}
+#[path = "pick_tests.rs"]
+mod tests;

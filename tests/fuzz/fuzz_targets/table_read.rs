@@ -3,7 +3,7 @@
 
 use std::os::unix::fs::FileExt;
 
-use kar::kit::disk::{Geometry, read_table};
+use kar::kit::disk::{Geometry, Table, read_table};
 
 struct Memory<'a>(&'a [u8]);
 
@@ -25,6 +25,14 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         let geometry = Geometry { sectors: data.len() as u64 / u64::from(sector_size), sector_size };
         if let Ok(Some(layout)) = read_table(&Memory(data), geometry) {
             let _ = (layout.check(), layout.sfdisk());
+            if let Ok(mended) = layout.mended(&[]) {
+                mended.check().expect("what was mended keeps the rules");
+            }
+            let table = Table::Layout(layout);
+            let _ = (table.draw(), table.description());
+            if let Ok(layout) = table.refit(Geometry { sectors: 1 << 20, sector_size: 512 }, None) {
+                layout.check().expect("what was made to fit keeps the rules");
+            }
         }
     }
 });
