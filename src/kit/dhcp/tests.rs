@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::packet::{Kind, MINIMUM, Packet};
 use super::rules::Outcome;
@@ -330,9 +330,14 @@ fn sixteen_clients_at_once_on_the_loopback() {
     }
     let port = server.port;
     server.stop();
-    // Free again at once: nothing of the server is left.
-    let ports = Ports { server: Some(port), client: None };
-    Server::start(&host, "lo", ports, self::settings(), None).unwrap();
+    // Free again: nothing of the server is left. Another test may have been given the same port for a moment.
+    let until = Instant::now() + Duration::from_secs(20);
+    while let Err(fault) =
+        Server::start(&host, "lo", Ports { server: Some(port), client: None }, self::settings(), None)
+    {
+        assert!(Instant::now() < until, "{fault}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]
