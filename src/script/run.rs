@@ -4,9 +4,9 @@ use rhai::{AST, CallFnOptions, Dynamic, Engine, Map, Scope};
 
 use super::engine::{Shelf, bare};
 use super::library::{Library, Script};
+use super::lint;
 use super::params::{self, Param};
 use super::trace::{Report, report};
-use super::{library, lint};
 use crate::host::{Fault, Host};
 use crate::prim::{Ground, Scripts};
 
@@ -80,14 +80,4 @@ pub fn target(argument: &str) -> (&str, &str) {
 
 fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-impl Recipe {
-    pub fn library(&self) -> &library::Library {
-        self.shelf.library()
-    }
-
-    pub fn shelf(&self) -> &Shelf {
-        &self.shelf
-    }
 }
