@@ -276,5 +276,14 @@ fn a_running_kar_keeps_no_filesystem_of_others_busy() {
     assert!(node.child.try_wait().unwrap().is_none(), "kar was running all the while");
     node.signal(Signal::SIGKILL);
     assert_eq!(node.end().0, None);
+    // The program that it fed waits for this, too, and ends with its input.
+    std::fs::write(folder.path().join("go"), "").unwrap();
+    eventually(LONG, "the program has ended", || !anybody_in(folder.path()));
     nothing_left(folder.path());
+}
+
+/// Whether a process works in `folder`.
+fn anybody_in(folder: &Path) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes.filter_map(|entry| entry.path().join("cwd").read_link().ok()).any(|cwd| cwd.starts_with(folder))
 }

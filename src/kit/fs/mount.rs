@@ -69,7 +69,14 @@ pub fn mount(device: &Path, dir: &Path, kind: Option<&str>, options: &[String]) 
     let dir = dir.canonicalize().map_err(fail)?;
     let text = data.join(",");
     let data = (!text.is_empty()).then_some(text.as_str());
-    let call = |kind: &str| nix::mount::mount(Some(device), &dir, Some(kind), flags, data);
+    // A device that was just made is looked at by others (udev, blkid), who claim it for a moment.
+    let until = Instant::now() + PATIENCE;
+    let call = |kind: &str| loop {
+        match nix::mount::mount(Some(device), &dir, Some(kind), flags, data) {
+            Err(Errno::EBUSY) if Instant::now() < until => std::thread::sleep(Duration::from_millis(10)),
+            done => break done,
+        }
+    };
     let done = match kind.as_str() {
         "ntfs" => call("ntfs3"),
         other => call(other),
