@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::prelude::*;
-use crate::kit::step;
+use crate::kit::{nodeset, step};
 
 pub fn types(engine: &mut Engine) {
     engine.register_type_with_name::<Store>("store");
@@ -22,14 +22,18 @@ impl Planned for Store {
     }
 }
 
-/// A list of texts, or one text alone.
+/// A node set, or a list of them.
 fn hosts_of(hosts: Dynamic) -> Result<Vec<String>> {
     let wrong = || Fault::new("step.host", "hosts are a text or a list of texts");
-    if hosts.is_string() {
-        return Ok(vec![hosts.into_string().map_err(|_| wrong())?]);
+    let list = match hosts.is_string() {
+        true => vec![hosts],
+        false => hosts.try_cast::<Array>().ok_or_else(wrong)?,
+    };
+    let mut names = Vec::new();
+    for set in list {
+        names.extend(nodeset::expand(&set.into_immutable_string().map_err(|_| wrong())?)?);
     }
-    let list = hosts.try_cast::<Array>().ok_or_else(wrong)?;
-    list.into_iter().map(|host| host.into_string().map_err(|_| wrong())).collect()
+    Ok(names)
 }
 
 #[export_module]
@@ -151,7 +155,7 @@ pub mod module {
         wait_with(ctx, store, hosts, word, Map::new())
     }
 
-    /// Waits until every host (a list, or one text) stands at a step.
+    /// Waits until every host (a node set as `node::expand` reads it, or a list) stands at a step.
     ///
     /// # Options
     /// - `timeout` (time, for ever): how long
@@ -164,7 +168,7 @@ pub mod module {
     /// let steps = step::open("steps");
     /// steps.set("node1", "ready");
     /// steps.wait("node1", "ready");
-    /// steps.wait(["node1", "node2"], "ready", #{ timeout: "1ms" })  // => throws step.timeout
+    /// steps.wait("node[1-2]", "ready", #{ timeout: "1ms" })  // => throws step.timeout
     /// ```
     #[rhai_fn(global, name = "wait", return_raw)]
     pub fn wait_with(ctx: NativeCallContext, store: &mut Store, hosts: Dynamic, word: &str, options: Map) -> Raw<()> {

@@ -7,6 +7,7 @@
 //! Behaviour matched: the two scripts of Ka-deploy's guide, and the commands it names.
 
 mod bpbatch;
+mod files;
 mod import;
 mod kaboot;
 mod program;
@@ -16,6 +17,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub use files::file_in;
 pub use import::import;
 pub use program::{Language, Program};
 pub use run::{Node, Outcome, run};

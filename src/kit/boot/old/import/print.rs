@@ -7,7 +7,7 @@ use crate::kit::boot::cmdline;
 pub fn recipe(tree: &Tree, language: Language, name: &str) -> String {
     let mut text = format!("//! What a node boots, as the {} script {name} has it.\n", language.name());
     if let Tree::Fork { comment, .. } = tree {
-        for (at, line) in comment.iter().filter(|line| !line.is_empty()).enumerate() {
+        for (at, line) in worth_keeping(comment).enumerate() {
             text.push_str(if at == 0 { "//!\n" } else { "" });
             text.push_str(&format!("//! {line}\n"));
         }
@@ -83,8 +83,13 @@ fn arms(tree: &Tree) -> Option<(Vec<(&str, End<'_>)>, End<'_>)> {
     }
 }
 
+/// Without empty lines, rulers and boxes.
+fn worth_keeping(comment: &[String]) -> impl Iterator<Item = &String> {
+    comment.iter().filter(|line| line.contains(char::is_alphanumeric))
+}
+
 fn comments(text: &mut String, comment: &[String], indent: &str) {
-    for line in comment.iter().filter(|line| !line.is_empty()) {
+    for line in worth_keeping(comment) {
         text.push_str(&format!("{indent}// {line}\n"));
     }
 }

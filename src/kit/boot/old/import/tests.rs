@@ -15,8 +15,6 @@ fn the_scripts_of_the_guide_read_as_if_written_by_hand() {
     assert_eq!(
         imported(BPBATCH, Language::Bpbatch).unwrap(),
         r#"//! What a node boots, as the bpbatch script site.kbt has it.
-//!
-//! --------------------------------------------------------------------------------------
 
 // What a node is told at every network boot.
 fn boot(node) {
