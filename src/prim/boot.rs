@@ -83,10 +83,7 @@ pub mod module {
     ///
     /// # Example
     /// ```rhai
-    /// let script = `if "ready" in-file "steps/$BOOTP-Your-IP" goto disk
-    /// linuxboot "vmlinuz" "root=/dev/nfs"
-    /// :disk
-    /// hdboot`;
+    /// let script = "if \"ready\" in-file \"steps/$BOOTP-Your-IP\" goto disk\nlinuxboot \"vmlinuz\"\n:disk\nhdboot\n";
     /// boot::interpret(script, #{ ip: "10.0.0.7" }).kernel                            // => "vmlinuz"
     /// boot::interpret(script, #{ ip: "10.0.0.7", read: |name| "ready" }).boot        // => "local"
     /// boot::interpret("linuxbot \"vmlinuz\"", #{ ip: "10.0.0.7" })                     // => throws boot.script
@@ -126,8 +123,7 @@ pub mod module {
     ///
     /// # Example
     /// ```rhai
-    /// let script = "set \"steps/\" $file\nappend $Client-IP $file\nrun $file\n"
-    ///     + "cmp $step \"ready\"\njeq disk:\nlinuxboot \"vmlinuz\"\ndisk:\nexit\n";
+    /// let script = "if \"ready\" in-file \"steps/$BOOTP-Your-IP\" goto disk\nlinuxboot \"vmlinuz\"\n:disk\nhdboot\n";
     /// boot::rewrite(script).split("\n")[6]          // => "        _ => boot::linux(#{ kernel: \"vmlinuz\" }),"
     /// boot::rewrite("run $Client-IP")               // => throws boot.script
     /// ```

@@ -1,4 +1,4 @@
-//! The tree of decisions as Rhai.
+//! The tree of decisions as a recipe.
 
 use super::super::program::Language;
 use super::follow::{Boot, Condition, Part, Tree, Value};
@@ -144,7 +144,7 @@ fn value(value: &Value) -> String {
     }
 }
 
-/// A text in quotes, as Rhai reads it back.
+/// A text in quotes, as a recipe reads it back.
 fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
