@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 
+use super::Subnet;
 use super::option::Options;
 use super::packet::{Kind, Packet};
-use super::{Subnet, socket};
+use super::socket::{self, Share};
 use crate::host::{Fault, Result, format_duration};
 use crate::kit::net::{self, Interface, Mac};
 
@@ -80,7 +81,9 @@ pub async fn request(interface: &str, ask: &Ask) -> Result<Granted> {
     let time = ask.timeout.unwrap_or(Duration::from_secs(30));
     let port = ask.client_port.unwrap_or(if interface.loopback { 0 } else { 68 });
     // Several clients may share port 68: each hears all and takes what bears its number.
-    let socket = socket::open(&interface, port, port != 0)?;
+    let share = if port != 0 { Share::All } else { Share::Alone };
+    let socket = UdpSocket::from_std(socket::open(&interface, port, share)?)
+        .map_err(|error| Fault::io("dhcp.bind", "use a socket", error))?;
     let mut talk = Talk {
         socket,
         to: SocketAddr::from((socket::everybody(&interface), ask.port.unwrap_or(67))),

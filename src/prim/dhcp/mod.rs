@@ -1,16 +1,18 @@
 //! `dhcp`: a server for machines that boot over the network, and a client.
 
-use std::net::Ipv4Addr;
+mod given;
+mod setup;
+mod shown;
+
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::prelude::*;
 use crate::host::Hold;
-use crate::kit::dhcp::client::{self, Ask, Granted};
-use crate::kit::dhcp::option::{self, Options, Value};
-use crate::kit::dhcp::settings::range;
-use crate::kit::dhcp::{self, Answer, Changes, Decided, Lease, Ports, Settings, Subnet};
-use crate::kit::net::{self, Mac};
+use crate::kit::dhcp::client::{self, Ask};
+use crate::kit::dhcp::{self, Key};
+use crate::kit::net::Mac;
 
 pub fn types(engine: &mut Engine) {
     engine.register_type_with_name::<DhcpServer>("dhcpserver");
@@ -25,180 +27,40 @@ pub struct DhcpServer {
 
 impl Planned for Arc<dhcp::Server> {}
 
-/// Clients ask again after some seconds.
-const DECISION: Duration = Duration::from_secs(2);
-
-/// What a client can be given, in a host's map, in a closure's answer and in `reserve`.
-const GIVEN: [&str; 9] = ["ip", "name", "router", "dns", "domain", "lease", "next_server", "bootfile", "options"];
-
-fn ip_of(opts: &Opts, name: &str) -> Result<Option<Ipv4Addr>> {
-    let Some(text) = opts.text(name)? else { return Ok(None) };
-    text.parse().map(Some).map_err(|_| opts.refuse(name, &format!("`{text}` is not an IPv4 address")))
-}
-
-fn ips_of(opts: &Opts, name: &str) -> Result<Option<Vec<Ipv4Addr>>> {
-    if opts.raw(name).is_none() {
-        return Ok(None);
-    }
-    let wrong = |text: &str| opts.refuse(name, &format!("`{text}` is not an IPv4 address"));
-    opts.texts(name)?.iter().map(|text| text.parse().map_err(|_| wrong(text))).collect::<Result<_>>().map(Some)
-}
-
-fn changes(opts: &Opts) -> Result<Changes> {
-    Ok(Changes {
-        ip: ip_of(opts, "ip")?,
-        name: opts.text("name")?,
-        router: ips_of(opts, "router")?,
-        dns: ips_of(opts, "dns")?,
-        domain: opts.text("domain")?,
-        lease: opts.time("lease")?,
-        next_server: ip_of(opts, "next_server")?,
-        bootfile: opts.text("bootfile")?,
-        options: opts.map("options")?.map(numbered).transpose()?.unwrap_or_default(),
-    })
-}
-
-fn given(call: &'static str, map: Map, more: &[&str]) -> Result<Opts> {
-    let known: Vec<String> = GIVEN.iter().chain(more).map(|name| name.to_string()).collect();
-    Opts::new(call, map, &known)
-}
-
-fn numbered(map: Map) -> Result<Options> {
-    let encode = |(name, value): (rhai::Identifier, Dynamic)| {
-        let code = option::code(&name)?;
-        let value = value_of(&value).ok_or_else(|| {
-            Fault::new("dhcp.value", format!("option {code} cannot be {} ({})", value, value.type_name()))
-                .hint("an option is a text, a number, a blob, or a list of them")
-        })?;
-        Ok((code, option::encode(code, &value)?))
-    };
-    map.into_iter().map(encode).collect()
-}
-
-fn value_of(value: &Dynamic) -> Option<Value> {
-    if let Ok(number) = value.as_int() {
-        return Some(Value::Number(number));
-    }
-    if let Some(blob) = value.read_lock::<Blob>() {
-        return Some(Value::Bytes(blob.clone()));
-    }
-    if let Some(list) = value.read_lock::<Array>() {
-        return list.iter().map(value_of).collect::<Option<_>>().map(Value::List);
-    }
-    value.clone().into_string().ok().map(Value::Text)
-}
-
-fn shown(value: Value) -> Dynamic {
-    match value {
-        Value::Text(text) => text.into(),
-        Value::Number(number) => number.into(),
-        Value::Bytes(bytes) => Dynamic::from_blob(bytes),
-        Value::List(list) => list.into_iter().map(shown).collect::<Array>().into(),
-    }
-}
-
-fn shown_options(options: &Options) -> Map {
-    options.iter().map(|(code, data)| (code.to_string().into(), shown(option::show(*code, data)))).collect()
-}
-
-fn mac_of(opts: &Opts) -> Result<Mac> {
-    opts.need("mac", opts.text("mac")?)?.parse()
-}
-
-fn hosts_of(list: Array) -> Result<std::collections::HashMap<Mac, Changes>> {
-    let mut hosts = std::collections::HashMap::new();
-    for item in list {
-        let map = item.try_cast::<Map>().ok_or_else(|| {
-            Fault::new("dhcp.option", "option `hosts` of `dhcp::serve` takes a list of maps")
-                .hint("a host is #{ mac: \"52:54:00:12:34:56\", ip: \"10.0.0.7\", name: \"node7\" }")
-        })?;
-        let opts = given("dhcp::serve hosts", map, &["mac"])?;
-        let mac = mac_of(&opts)?;
-        if hosts.insert(mac, changes(&opts)?).is_some() {
-            return Err(Fault::new("dhcp.settings", format!("the host {mac} stands there twice")));
-        }
-    }
-    Ok(hosts)
-}
-
-fn answer(callback: Callback) -> Answer {
-    Arc::new(move |request| {
-        let mut map: Map = to_dynamic(request).cast();
-        map.insert("options".into(), shown_options(&request.options).into());
-        let value = callback.call(vec![map.into()], DECISION)?;
-        if value.is_unit() || value.as_bool() == Ok(true) {
-            return Ok(Decided::Usual);
-        }
-        if value.as_bool() == Ok(false) {
-            return Ok(Decided::Silence);
-        }
-        let kind = value.type_name();
-        let map = value.try_cast::<Map>().ok_or_else(|| {
-            Fault::new("dhcp.answer", format!("`answer` returned {kind} for {}", request.mac))
-                .hint("it returns a map of changes, () for the usual answer, or false for none")
-        })?;
-        Ok(Decided::Changes(changes(&given("dhcp::serve answer", map, &[])?)?))
-    })
-}
-
-fn shown_lease(lease: &Lease) -> Dynamic {
-    let mut map = Map::new();
-    map.insert("ip".into(), lease.ip.to_string().into());
-    map.insert("mac".into(), lease.mac.clone().into());
-    map.insert("hostname".into(), lease.hostname.clone().into());
-    map.insert("expires".into(), i64::try_from(lease.expires).unwrap_or(i64::MAX).into());
-    map.into()
-}
-
-fn shown_granted(granted: &Granted) -> Map {
-    let texts = |list: &[Ipv4Addr]| list.iter().map(|ip| ip.to_string().into()).collect::<Array>();
-    let router = granted.router.first().map(|ip| ip.to_string()).unwrap_or_default();
-    [
-        ("mac", granted.mac.to_string().into()),
-        ("ip", granted.ip.to_string().into()),
-        ("mask", granted.subnet.mask().to_string().into()),
-        ("prefix", i64::from(granted.subnet.prefix).into()),
-        ("router", router.into()),
-        ("dns", texts(&granted.dns).into()),
-        ("domain", granted.domain.clone().into()),
-        ("hostname", granted.hostname.clone().into()),
-        ("server", granted.server.to_string().into()),
-        ("next_server", granted.next_server.clone().into()),
-        ("bootfile", granted.bootfile.clone().into()),
-        ("lease", i64::from(granted.lease).into()),
-        ("options", shown_options(&granted.options).into()),
-    ]
-    .into_iter()
-    .map(|(name, value): (&str, Dynamic)| (name.into(), value))
-    .collect()
-}
-
-/// The subnet of an interface's first address.
-fn subnet_of(interface: &str) -> Result<Subnet> {
-    let found = net::find(interface)?;
-    let (ip, prefix) = *found.ipv4.first().ok_or_else(|| {
-        Fault::new("dhcp.address", format!("cannot serve DHCP on {interface}: it has no IPv4 address"))
-    })?;
-    Ok(Subnet::of(ip, prefix))
-}
-
 #[export_module]
 pub mod module {
-    /// Serves addresses and boot settings on one interface, until stopped or dropped.
+    /// Serves addresses and boot settings, until stopped or dropped.
+    ///
+    /// `mode` is "full"; "proxy", which gives boot settings beside a server that gives the addresses; or "discover", which
+    /// gives the addresses of the ranges one by one to machines in the order they are switched on, and writes each with
+    /// its MAC address to the file `hosts`, which a full server reads.
     ///
     /// `hosts` are maps `#{ mac, ip, name, router, dns, domain, lease, next_server, bootfile, options }`, all but `mac`
-    /// optional. `answer: |req| ..` is asked about each client: `#{ kind, mac, ip, arch, archs, vendor_class, user_class,
-    /// uuid, hostname, relay, options }`; it returns a map of changes (the same names as a host's), `()` for the usual
-    /// answer, or `false` for none. Each call is bounded to 2 s; one that fails is told with its place, and its client
-    /// gets the usual answer. `options` are named by number and are texts, numbers, addresses, lists or blobs. On the
-    /// loopback clients are answered where they asked from, so that many can be rehearsed on one machine.
+    /// optional; in place of `mac`, `uuid` (option 97) or `port` (the circuit or remote id that a relay adds in option 82);
+    /// or a file in any form that `dhcp::hosts` reads. `classes` tell firmware apart: maps of what has to fit, `arch` (a
+    /// number or a list), `vendor_class` (how it begins), `user_class`, `mac` (how it begins), `has` (an option that is
+    /// sent), and of what is given; the first that fits counts; `std/pxe` has a table of them. `subnets` are maps `#{
+    /// subnet, range, interface, router, dns, domain, lease, next_server, bootfile, options }`: one that is on no
+    /// interface is served through relays. What is given counts in this order, the last most: server, subnet, host, class,
+    /// answer.
+    ///
+    /// `answer: |req| ..` is asked about each client: `#{ kind, mac, ip, name, arch, archs, vendor_class, user_class, uuid,
+    /// hostname, relay, interface, options }`; it returns a map of changes (the same names as a host's), `()` for the usual
+    /// answer, or `false` for none. Each call is bounded to 2 s; one that fails is told with its place, and its client gets
+    /// the usual answer, as does one that had to wait for longer than 1 s. Several calls run side by side.
+    ///
+    /// `options` are named by number and are texts, numbers, addresses, lists or blobs. An acknowledged lease is on disk
+    /// before its client hears of it. On the loopback clients are answered where they asked from, so that many can be
+    /// rehearsed on one machine.
     ///
     /// # Options
-    /// - `interface` (text): the interface to serve
-    /// - `mode` (text, "full"): "full", the whole of DHCP
+    /// - `interface` (text or list): the interfaces to serve
+    /// - `mode` (text, "full"): "full", "proxy" or "discover"
     /// - `subnet` (text, the interface's own): `"10.0.0.0/24"`
-    /// - `range` (text, none): addresses for clients that are no hosts: `"10.0.0.100-10.0.0.200"`
-    /// - `hosts` (list, none): machines known by their MAC address
+    /// - `range` (text or list, none): addresses for clients that are no hosts: `"10.0.0.100-10.0.0.200"`
+    /// - `subnets` (list, none): more subnets
+    /// - `hosts` (list or path, none): machines known before they ask
+    /// - `classes` (list, none): kinds of firmware, and what each is given
     /// - `router` (text or list, none): the way out
     /// - `dns` (text or list, none): name servers
     /// - `domain` (text, none): the domain name
@@ -208,6 +70,8 @@ pub mod module {
     /// - `options` (map, none): further options by number: `#{ "135": "scripts/224" }`
     /// - `leases` (path, none): the file that keeps the leases; without it they end with the server
     /// - `answer` (closure, none): decides for each request
+    /// - `probe` (time, "200ms"): how long the wire is asked whether an address is free before it is first offered; "0s": not
+    /// - `look` (time, "1s"): how long another server is looked for before this one starts; "0s": not at all
     /// - `port` (int, 67): where to listen; 0 takes a free one
     /// - `client_port` (int, 68): where clients listen; on the loopback, where each asked from
     ///
@@ -216,8 +80,10 @@ pub mod module {
     /// - `dhcp.settings`: an address outside the subnet, or promised twice
     /// - `dhcp.mode`: not a mode
     /// - `dhcp.address`: the interface has no address of its own
+    /// - `dhcp.foreign`: another server answers on the wire already; says which
     /// - `dhcp.bind`: the port is in use, or may not be used
     /// - `dhcp.leases`: the file can be neither read nor written
+    /// - `dhcp.hosts`: the hosts file cannot be read or written
     /// - `net.missing`: no such interface
     ///
     /// # Example
@@ -236,43 +102,13 @@ pub mod module {
     pub fn serve(ctx: NativeCallContext, options: Map) -> Raw<DhcpServer> {
         let host = host_of(&ctx);
         let opts = options_of(&ctx, "dhcp::serve", options)?;
-        let interface = opts.need("interface", opts.text("interface")?)?;
-        if let Some(mode) = opts.text("mode")?.filter(|mode| mode != "full") {
-            return Err(Fault::new("dhcp.mode", format!("`{mode}` is not a mode of `dhcp::serve`"))
-                .hint("modes: full")
-                .into());
-        }
-        let subnet = match opts.text("subnet")? {
-            Some(text) => text.parse()?,
-            None => subnet_of(&interface)?,
-        };
-        // The names of a host that a server has too; `ip` and `name` are a host's alone.
-        let common = Changes {
-            router: ips_of(&opts, "router")?,
-            dns: ips_of(&opts, "dns")?,
-            domain: opts.text("domain")?,
-            lease: Some(opts.time("lease")?.unwrap_or(Duration::from_secs(3600))),
-            next_server: ip_of(&opts, "next_server")?,
-            bootfile: opts.text("bootfile")?,
-            options: opts.map("options")?.map(numbered).transpose()?.unwrap_or_default(),
-            ..Changes::default()
-        };
-        let settings = Settings {
-            subnet,
-            range: opts.text("range")?.map(|text| range(&text)).transpose()?,
-            hosts: hosts_of(opts.list("hosts")?.unwrap_or_default())?,
-            common,
-            leases: opts.path("leases")?,
-        };
-        let port = |name| Ok::<_, Fault>(opts.count(name, 0, 65535)?.map(|port| port as u16));
-        let ports = Ports { server: port("port")?, client: port("client_port")? };
-        let answer = opts.value::<FnPtr>("answer", "a closure")?.map(|f| answer(Callback::of(&ctx, f)));
+        let setup = setup::of(&ctx, &opts)?;
+        let interfaces = setup.interfaces.join(" ");
         let effect =
-            Effect::new("dhcp.serve", format!("{interface} port {}", ports.server.unwrap_or(67)), Weight::Open);
-        let act = || Ok(Arc::new(dhcp::Server::start(&host, &interface, ports, settings, answer)?));
-        let server = host.perform(effect, act)?;
+            Effect::new("dhcp.serve", format!("{interfaces} port {}", setup.ports.server.unwrap_or(67)), Weight::Open);
+        let server = host.perform(effect, || Ok(Arc::new(dhcp::Server::start(&host, setup)?)))?;
         let held = server.clone();
-        let hold = host.hold("dhcp.stop", &format!("{interface} port {}", server.port), move || {
+        let hold = host.hold("dhcp.stop", &format!("{interfaces} port {}", server.port), move || {
             held.stop();
             Ok(())
         });
@@ -312,7 +148,25 @@ pub mod module {
     /// ```
     #[rhai_fn(global, get = "leases", pure)]
     pub fn leases(server: &mut DhcpServer) -> Array {
-        server.server.leases().iter().map(shown_lease).collect()
+        server.server.leases().iter().map(shown::lease).collect()
+    }
+
+    /// What it has done so far, in numbers: `#{ received, malformed, limited, offers, acks, naks, declines, releases, probes,
+    /// conflicts, commits, failed, hurried }`. `limited` are packets of clients that asked too often, `probes` addresses
+    /// asked about on the wire, `conflicts` those of them that somebody had, `commits` writings to disk, `failed` closures
+    /// that did, `hurried` clients that waited too long for the closure.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let server = dhcp::serve(#{ interface: "lo", port: 0, subnet: "10.9.0.0/24", range: "10.9.0.10-20" });
+    /// dhcp::request("lo", #{ mac: "52:54:00:00:00:01", port: server.port });
+    /// let done = server.counters;
+    /// `${done.offers} ${done.acks} ${done.naks}`   // => "1 1 0"
+    /// ```
+    #[rhai_fn(global, get = "counters", pure)]
+    pub fn counters(server: &mut DhcpServer) -> Map {
+        let counter = |(name, count): (&str, u64)| (name.into(), i64::try_from(count).unwrap_or(i64::MAX).into());
+        server.server.counters().into_iter().map(counter).collect()
     }
 
     /// Gives a machine its settings from now on, as in `hosts`.
@@ -344,9 +198,9 @@ pub mod module {
     pub fn reserve(ctx: NativeCallContext, server: &mut DhcpServer, mac: &str, options: Map) -> Raw<()> {
         let host = host_of(&ctx);
         let opts = options_of(&ctx, "dhcpserver.reserve", options)?;
-        let (mac, settings) = (mac.parse::<Mac>()?, changes(&opts)?);
+        let (mac, settings) = (mac.parse::<Mac>()?, given::changes(&opts)?);
         let effect = Effect::new("dhcp.reserve", mac.to_string(), Weight::Change);
-        Ok(host.perform(effect, || server.server.reserve(mac, settings))?)
+        Ok(host.perform(effect, || server.server.reserve(Key::Mac(mac), settings))?)
     }
 
     /// Ends it; its port is free afterwards.
@@ -370,8 +224,9 @@ pub mod module {
     }
 
     /// The next happening: `#{ event, mac, ip, hostname, message }`, event one of `discovered`, `offered`, `acknowledged`,
-    /// `refused`, `declined`, `released`, `informed`, `foreign` (the client chose another server), `exhausted`, `failed`;
-    /// `()` when the time is over or the server has ended.
+    /// `refused`, `declined`, `released`, `expired`, `informed`, `learned` (discover mode has a new host), `foreign` (the
+    /// client chose another server), `conflict` (somebody has the address already), `exhausted`, `limited` (the client asks
+    /// too often), `failed`; `()` when the time is over or the server has ended.
     ///
     /// # Options
     /// - `timeout` (time, for ever): how long to wait for one
@@ -390,6 +245,26 @@ pub mod module {
         let next = server.server.events().next();
         let event = host.wait(async { Ok(tokio::time::timeout(timeout, next).await.ok().flatten()) })?;
         Ok(event.map_or(Dynamic::UNIT, |event| to_dynamic(&event)))
+    }
+
+    /// Machines in a file of another system, as a list of `#{ mac, ip, name }` with what the file says of each: `host` blocks
+    /// of ISC dhcpd.conf, `dhcp-host` lines of dnsmasq, host reservations of Kea, /etc/ethers, Ka's and discover mode's `ip
+    /// mac` lines; leases of ISC dhcpd, dnsmasq, Kea and kar; lines of any log in which a MAC address follows or precedes an
+    /// address. Which it is shows in the file itself. A machine that stands there twice counts as it stands last.
+    ///
+    /// # Errors
+    /// - `dhcp.hosts`: the file cannot be read, or no machine stands in it
+    ///
+    /// # Example
+    /// ```rhai
+    /// fs::write("data", "10.9.0.11 52:54:00:00:00:01\n");
+    /// dhcp::hosts("data")                       // => [#{ mac: "52:54:00:00:00:01", ip: "10.9.0.11" }]
+    /// dhcp::hosts("none")                       // => throws dhcp.hosts
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn hosts(ctx: NativeCallContext, path: &str) -> Raw<Array> {
+        host_of(&ctx);
+        Ok(dhcp::sites::read(Path::new(path))?.iter().map(to_dynamic).collect())
     }
 
     /// As below, as the interface itself.
@@ -450,10 +325,10 @@ pub mod module {
             hostname: opts.text("hostname")?,
             client_id,
             uuid: uuid.transpose()?,
-            ip: ip_of(&opts, "ip")?,
-            options: opts.map("options")?.map(numbered).transpose()?.unwrap_or_default(),
+            ip: given::ip_of(&opts, "ip")?,
+            options: opts.map("options")?.map(given::numbered).transpose()?.unwrap_or_default(),
             timeout: opts.time("timeout")?,
         };
-        Ok(shown_granted(&host.wait(client::request(interface, &ask))?))
+        Ok(shown::granted(&host.wait(client::request(interface, &ask))?))
     }
 }
