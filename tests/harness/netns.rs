@@ -87,6 +87,11 @@ impl Net {
         id
     }
 
+    /// Takes care of a child that was started in a node: it is killed with the net.
+    pub fn adopt(&self, child: Child) {
+        self.children.lock().expect("no holder panics").push(child);
+    }
+
     /// Runs `body` on a thread of its own inside a node. Sockets it makes stay there, wherever they are used later.
     #[track_caller]
     pub fn inside<T: Send>(&self, node: usize, body: impl FnOnce() -> T + Send) -> T {
