@@ -34,6 +34,7 @@ pub mod sites;
 mod socket;
 pub mod store;
 pub mod subnet;
+mod talk;
 
 pub use class::Class;
 pub use hosts::{Hosts, Key};

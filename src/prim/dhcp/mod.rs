@@ -4,6 +4,7 @@ mod given;
 mod setup;
 mod shown;
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,28 @@ pub struct DhcpServer {
 }
 
 impl Planned for Arc<dhcp::Server> {}
+
+fn port_of(opts: &Opts, name: &str) -> Result<Option<u16>> {
+    Ok(opts.count(name, 0, 65535)?.map(|port| port as u16))
+}
+
+/// What all of a client's questions can say.
+fn ask_of(opts: &Opts) -> Result<Ask> {
+    let (port, client_port) = (port_of(opts, "port")?, port_of(opts, "client_port")?);
+    Ok(Ask { port, client_port, timeout: opts.time("timeout")?, ..Ask::default() })
+}
+
+/// Who has what from whom, out of a map that `dhcp::request` gave.
+fn lease_of(lease: Map) -> Result<(Mac, Ipv4Addr, Ipv4Addr)> {
+    let field = |name: &str| lease.get(name).and_then(|value| value.clone().into_string().ok());
+    let bad = |name: &str| {
+        Fault::new("dhcp.lease", format!("this is no lease: it has no right `{name}`"))
+            .hint("a lease is what dhcp::request gave")
+    };
+    let address = |name: &str| field(name).and_then(|text| text.parse().ok()).ok_or_else(|| bad(name));
+    let mac = field("mac").and_then(|text| text.parse().ok()).ok_or_else(|| bad("mac"))?;
+    Ok((mac, address("ip")?, address("server")?))
+}
 
 #[export_module]
 pub mod module {
@@ -288,6 +311,9 @@ pub mod module {
     /// - `uuid` (text, none): option 97
     /// - `ip` (text, none): the address wished for
     /// - `options` (map, none): further options by number, over all else
+    /// - `server` (text, everybody): the server asked
+    /// - `relay` (text, none): ask as a relay with this address would; our port is then 67
+    /// - `unicast` (flag, false): take answers sent to the address that is offered; they go to everybody otherwise
     /// - `timeout` (time, "30s"): for the whole conversation
     ///
     /// # Errors
@@ -307,7 +333,6 @@ pub mod module {
     pub fn request_with(ctx: NativeCallContext, interface: &str, options: Map) -> Raw<Map> {
         let host = host_of(&ctx);
         let opts = options_of(&ctx, "dhcp::request", options)?;
-        let port = |name| Ok::<_, Fault>(opts.count(name, 0, 65535)?.map(|port| port as u16));
         let client_id = match opts.raw("client_id") {
             Some(id) if id.is_blob() => Some(id.cast::<Blob>()),
             _ => opts.text("client_id")?.map(String::into_bytes),
@@ -317,9 +342,9 @@ pub mod module {
         });
         let ask = Ask {
             mac: opts.text("mac")?.map(|mac| mac.parse()).transpose()?,
-            port: port("port")?,
-            client_port: port("client_port")?,
-            arch: port("arch")?,
+            server: given::ip_of(&opts, "server")?,
+            relay: given::ip_of(&opts, "relay")?,
+            arch: port_of(&opts, "arch")?,
             vendor_class: opts.text("vendor_class")?,
             user_class: opts.text("user_class")?,
             hostname: opts.text("hostname")?,
@@ -327,8 +352,80 @@ pub mod module {
             uuid: uuid.transpose()?,
             ip: given::ip_of(&opts, "ip")?,
             options: opts.map("options")?.map(given::numbered).transpose()?.unwrap_or_default(),
-            timeout: opts.time("timeout")?,
+            unicast: opts.flag("unicast")?,
+            ..ask_of(&opts)?
         };
         Ok(shown::granted(&host.wait(client::request(interface, &ask))?))
+    }
+
+    /// As below, with nothing else said.
+    #[rhai_fn(name = "renew", return_raw)]
+    pub fn renew(ctx: NativeCallContext, interface: &str, lease: Map) -> Raw<Map> {
+        renew_with(ctx, interface, lease, Map::new())
+    }
+
+    /// Asks for more time on a lease that `dhcp::request` gave and that the interface has (`net::configure`). Its server is
+    /// asked, and, if it is silent, in the second half of the time everybody. Returns the lease as it is now.
+    ///
+    /// # Options
+    /// - `port` (int, 67): the server's port
+    /// - `client_port` (int, 68): our port; on the loopback a free one
+    /// - `timeout` (time, "30s"): for the whole conversation
+    ///
+    /// # Errors
+    /// - `dhcp.refused`: the server says no: the address must not be used any longer
+    /// - `dhcp.timeout`: nobody answered
+    /// - `dhcp.lease`: not a lease
+    /// - `dhcp.bind`, `dhcp.send`, `net.missing`
+    ///
+    /// # Example
+    /// ```rhai
+    /// let server = dhcp::serve(#{ interface: "lo", port: 0, subnet: "10.9.0.0/24", range: "10.9.0.10-20" });
+    /// let lease = dhcp::request("lo", #{ mac: "52:54:00:00:00:01", port: server.port });
+    /// dhcp::renew("lo", lease, #{ port: server.port }).ip      // => "10.9.0.10"
+    /// lease.ip = "10.8.0.10";
+    /// dhcp::renew("lo", lease, #{ port: server.port })         // => throws dhcp.refused
+    /// ```
+    #[rhai_fn(name = "renew", return_raw)]
+    pub fn renew_with(ctx: NativeCallContext, interface: &str, lease: Map, options: Map) -> Raw<Map> {
+        let host = host_of(&ctx);
+        let opts = options_of(&ctx, "dhcp::renew", options)?;
+        let (mac, ip, server) = lease_of(lease)?;
+        let ask = Ask { mac: Some(mac), server: Some(server), ..ask_of(&opts)? };
+        Ok(shown::granted(&host.wait(client::renew(interface, ip, &ask))?))
+    }
+
+    /// As below, with nothing else said.
+    #[rhai_fn(name = "release", return_raw)]
+    pub fn release(ctx: NativeCallContext, interface: &str, lease: Map) -> Raw<()> {
+        release_with(ctx, interface, lease, Map::new())
+    }
+
+    /// Gives back a lease that `dhcp::request` gave. Nobody answers this; the interface keeps its address.
+    ///
+    /// # Options
+    /// - `port` (int, 67): the server's port
+    /// - `client_port` (int, 68): our port; on the loopback a free one
+    ///
+    /// # Errors
+    /// - `dhcp.lease`: not a lease
+    /// - `dhcp.bind`, `dhcp.send`, `net.missing`
+    ///
+    /// # Example
+    /// ```rhai
+    /// let server = dhcp::serve(#{ interface: "lo", port: 0, subnet: "10.9.0.0/24", range: "10.9.0.10-20" });
+    /// let lease = dhcp::request("lo", #{ mac: "52:54:00:00:00:01", port: server.port });
+    /// dhcp::release("lo", lease, #{ port: server.port });
+    /// let event = server.next();
+    /// while event.event != "released" { event = server.next(); }
+    /// server.leases                                            // => []
+    /// ```
+    #[rhai_fn(name = "release", return_raw)]
+    pub fn release_with(ctx: NativeCallContext, interface: &str, lease: Map, options: Map) -> Raw<()> {
+        let host = host_of(&ctx);
+        let opts = options_of(&ctx, "dhcp::release", options)?;
+        let (mac, ip, server) = lease_of(lease)?;
+        let ask = Ask { mac: Some(mac), server: Some(server), ..ask_of(&opts)? };
+        Ok(host.wait(client::release(interface, ip, server, &ask))?)
     }
 }
