@@ -111,10 +111,11 @@ fn boot(reply: &mut Packet, question: &Packet, given: &Changes, server: Ipv4Addr
         // It takes an answer without the echo for one of a server that knows nothing of HTTP (UEFI 24.7.2).
         reply.options.insert(60, b"HTTPClient".to_vec());
         reply.options.insert(67, file.as_bytes().to_vec());
-    } else if class.starts_with("PXEClient") && question.user_class().as_deref() != Some("iPXE") {
-        reply.options.insert(60, b"PXEClient".to_vec());
-        // Boot the file, ask nobody else: discovery control, only for BIOS ROMs.
-        if question.archs().first().is_none_or(|arch| *arch == 0) {
+    } else if class.starts_with("PXEClient") && question.archs().first().is_none_or(|arch| *arch == 0) {
+        // UEFI that sees the echo without a discovery control asks for a boot server on port 4011 and drops this
+        // offer (PXE-E16); without the echo it loads the file. BIOS ROMs want both: boot the file, ask nobody else.
+        if question.user_class().as_deref() != Some("iPXE") {
+            reply.options.insert(60, b"PXEClient".to_vec());
             reply.options.insert(43, vec![6, 1, 8, 255]);
         }
     }
