@@ -6,4 +6,5 @@ mod harness;
 
 mod bios;
 mod disk;
+mod efi;
 mod golden;
