@@ -8,3 +8,4 @@ mod bios;
 mod disk;
 mod efi;
 mod golden;
+mod lilo;
