@@ -7,8 +7,7 @@ macro_rules! embed {
 }
 
 /// `(name, text)` of each module, imported as `std/name`.
-pub const STDLIB: &[(&str, &str)] =
-    embed!("stdlib": "entries", "existing", "inside", "layout", "loader", "rehearsal", "report", "rollout");
+pub const STDLIB: &[(&str, &str)] = embed!("stdlib": "entries", "existing", "inside", "layout", "links", "loader", "netboot", "rehearsal", "report", "rollout");
 
 /// `(name, text)` of each recipe, run as `kar run name`.
 pub const RECIPES: &[(&str, &str)] = embed!("recipes": "lilo", "linux");
