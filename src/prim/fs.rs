@@ -248,6 +248,23 @@ pub mod module {
         Ok(fs::probe(Path::new(device))?.map_or(Dynamic::UNIT, |found| to_dynamic(&found)))
     }
 
+    /// Bytes of a file, a disk or a partition.
+    ///
+    /// # Errors
+    /// - `fs.size`: nothing is there, or it is a folder
+    ///
+    /// # Example
+    /// ```rhai
+    /// fs::write("hostname", "node7");
+    /// fs::size("hostname")      // => 5
+    /// fs::size("no-such")       // => throws fs.size
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn size(ctx: NativeCallContext, path: &str) -> Raw<i64> {
+        host_of(&ctx);
+        Ok(i64::try_from(fs::size(Path::new(path))?).unwrap_or(i64::MAX))
+    }
+
     /// How an NTFS was left: `#{ clean, dirty, hibernated, unfinished_log, reasons, version, cluster_size, size, used }`.
     /// `reasons` says in words what keeps it from being `clean`: the mark in `$Volume`, a Windows that sleeps in
     /// `hiberfil.sys`, a log that nobody closed. `size` and `used` are bytes. Nothing is mounted or changed.
