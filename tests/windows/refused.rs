@@ -122,6 +122,8 @@ fn a_node_that_fails_on_the_way_keeps_nobody_waiting() {
     let (own, copy) = (std::fs::read(image).unwrap(), std::fs::read(node(folder.path(), 2)).unwrap());
     assert!(own == copy, "node2 has it all");
     assert!(std::fs::read(node(folder.path(), 1)).unwrap().iter().all(|byte| *byte == 0), "node1 was not touched");
+    let mut names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(names.all(|name| !name.to_string_lossy().starts_with("kar-")), "a folder of a node is left");
 }
 
 #[test]
