@@ -47,8 +47,18 @@ fn old_uuids_are_corrected_and_all_else_is_kept() {
         old[0], old[1]
     );
     change(folder.path(), &script);
-    let words =
-        ["run", "lilo", "--disk", "room/node1.img", "--mount", "mnt", "--loader", "extlinux", "--cmdline", "console=ttyS1 splash"];
+    let words = [
+        "run",
+        "lilo",
+        "--disk",
+        "room/node1.img",
+        "--mount",
+        "mnt",
+        "--loader",
+        "extlinux",
+        "--cmdline",
+        "console=ttyS1 splash",
+    ];
     let said = kar_well(folder.path(), &[&words[..], &["--steps", "steps", "--host", "node1"]].concat());
     assert!(said.contains("/etc/default/grub: this disk's UUIDs"), "{said}");
     assert_eq!(std::fs::read_to_string(folder.path().join("steps/node1")).unwrap().trim(), "ready");
@@ -79,7 +89,9 @@ fn a_loader_that_fails_leaves_nothing_mounted_and_no_step() {
     let folder = scratch();
     clone(folder.path(), &["--loader", "none"]);
     change(folder.path(), "printf '#!/bin/sh\\necho no room >&2; exit 3\\n' > usr/sbin/grub-install");
-    let lilo = |more: &[&str]| kar_in(folder.path(), &[&["run", "lilo", "--disk", "room/node1.img", "--mount", "mnt"], more].concat());
+    let lilo = |more: &[&str]| {
+        kar_in(folder.path(), &[&["run", "lilo", "--disk", "room/node1.img", "--mount", "mnt"], more].concat())
+    };
     let output = lilo(&["--steps", "steps", "--host", "node1", "--loader", "grub"]);
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
