@@ -67,10 +67,8 @@ fn mount_on(host: &Host, device: &str, dir: &str, kind: Option<&str>, options: &
 }
 
 fn fstab_line(line: &fs::FstabLine) -> Map {
-    let mut map = Map::from_iter([
-        ("line".into(), Dynamic::from(line.number as i64)),
-        ("text".into(), line.text.clone().into()),
-    ]);
+    let mut map =
+        Map::from_iter([("line".into(), Dynamic::from(line.number as i64)), ("text".into(), line.text.clone().into())]);
     if let Some(entry) = &line.entry {
         let FstabEntry { spec, dir, kind, options, dump, pass, rest } = entry;
         let texts = [("spec", spec), ("dir", dir), ("kind", kind), ("options", options), ("rest", rest)];
