@@ -7,8 +7,9 @@ macro_rules! embed {
 }
 
 /// `(name, text)` of each module, imported as `std/name`.
-pub const STDLIB: &[(&str, &str)] =
-    embed!("stdlib": "fstab", "golden", "installed", "layout", "loader", "rehearsal", "report", "rollout", "system");
+pub const STDLIB: &[(&str, &str)] = embed!("stdlib":
+    "fstab", "golden", "installed", "layout", "likeness", "loader", "rehearsal", "replica", "report", "rollout", "sample",
+    "system", "template");
 
 /// `(name, text)` of each recipe, run as `kar run name`.
-pub const RECIPES: &[(&str, &str)] = embed!("recipes": "linux");
+pub const RECIPES: &[(&str, &str)] = embed!("recipes": "capture", "linux", "windows");

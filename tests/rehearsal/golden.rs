@@ -294,10 +294,10 @@ fn a_table_out_of_a_file() {
     std::fs::write(folder.path().join("dump"), dump).unwrap();
     refused(
         &file("dump", &[]),
-        &["error[golden.partition]", "line 1 of fstab, UUID=aaaa for /", "--place /=NUMBER says it"],
+        &["error[template.partition]", "line 1 of fstab, UUID=aaaa for /", "--place /=NUMBER says it"],
     );
-    refused(&file("dump", &["--place", "root"]), &["error[golden.place]"]);
-    refused(&file("dump", &["--place", "/=2,swap=9"]), &["error[golden.partition]", "the table has no partition 9"]);
+    refused(&file("dump", &["--place", "root"]), &["error[template.place]"]);
+    refused(&file("dump", &["--place", "/=2,swap=9"]), &["error[template.partition]", "the table has no partition 9"]);
     well(&file("dump", &["--place", "/=2,swap=1", "--disk-size", "128MiB"]));
     assert_eq!(partitions(&node)[2].2 >> 20, 78, "the last one takes the rest");
     assert!(found(&node, &[(2, "."), (3, "home")]).contains_key("home/ann/mail"));
@@ -308,7 +308,7 @@ fn a_table_out_of_a_file() {
         &["error[fs.fstab]", "line 2 of the fstab: 1 words, at least 3 are wanted: `/dev/sda1`"],
     );
     std::fs::write(source.join("etc/fstab"), "proc /proc proc\n").unwrap();
-    refused(&file("dump", &[]), &["error[golden.fstab]", "says nothing of a disk for /"]);
+    refused(&file("dump", &[]), &["error[template.fstab]", "says nothing of a disk for /"]);
 }
 
 /// Subvolumes of a btrfs are mounts of one partition.
