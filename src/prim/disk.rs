@@ -337,6 +337,34 @@ pub mod module {
         mend_table_with(ctx, disk, Map::new())
     }
 
+    /// Marks one partition as the one that BIOS boot code starts, and no other: the active flag of an MBR, the attribute
+    /// "legacy BIOS bootable" of a GPT. Nothing else of the table changes, so the disk may be attached and in use.
+    ///
+    /// # Errors
+    /// - `table.number`: there is no such partition
+    /// - `table.none`: there is no table
+    /// - `table.damaged`: it is damaged; `.mend_table()` first
+    /// - `disk.readonly`, `table.write`, `table.verify`
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::create("node1.img", "64MiB");
+    /// let d = disk::open("node1.img", #{ write: true });
+    /// d.write_table(table::plan("gpt", [#{ name: "boot", size: "8MiB" }, #{ name: "root" }]));
+    /// d.set_bootable(2);
+    /// d.table().partitions.map(|part| part.bootable)     // => [false, true]
+    /// d.set_bootable(3)                                  // => throws table.number
+    /// ```
+    #[rhai_fn(global, return_raw, pure)]
+    pub fn set_bootable(ctx: NativeCallContext, disk: &mut DiskHandle, number: i64) -> Raw<()> {
+        let host = host_of(&ctx);
+        let number = u32::try_from(number).unwrap_or(0);
+        let effect = Effect::new("table.bootable", format!("{} partition {number}", disk.object()), Weight::Change)
+            .guard(|| disk.disk().guard_write());
+        host.perform(effect, || disk.disk().set_bootable(number).map(drop))?;
+        Ok(())
+    }
+
     /// The 440 bytes of boot code at the start of the disk, as a blob.
     ///
     /// # Errors

@@ -85,7 +85,7 @@ fn a_command_that_fails_fails_the_node() {
     let output = clone(folder.path(), &["--run", "echo setting up; echo no such thing >&2; exit 7"]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    for word in ["error[system.command]", "node1", "node2", "ended with 7: setting up | no such thing"] {
+    for word in ["error[proc.failed]", "node1", "node2", "failed with exit status 7", "setting up", "no such thing"] {
         assert!(stderr.contains(word), "`{word}` is missing in:\n{stderr}");
     }
     for n in 1..=2 {

@@ -4,6 +4,7 @@
 //! a [`Plan`] of wishes, which knows no disk, and a [`Layout`] of facts in sectors, which is what is read and written.
 
 mod attach;
+mod bootable;
 mod compare;
 mod copy;
 mod description;
