@@ -22,4 +22,4 @@ pub use make::{Mkfs, mkfs, swap};
 pub use mount::{Mounted, mount, unmount};
 pub use ntfs::{NtfsState, UsedClusters, ntfs, ntfs_bytes, ntfs_used};
 pub use probe::{Probe, probe, probe_bytes};
-pub use tree::{exists, list, mkdir, real, remove, size, temp};
+pub use tree::{exists, list, mkdir, real, remove, size, target, temp};
