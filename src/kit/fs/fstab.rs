@@ -32,7 +32,8 @@ pub struct FstabEntry {
 /// All lines of an fstab.
 ///
 /// # Errors
-/// `fs.fstab`: a line has fewer than three words, a number that is none, or more than six words that are no comment.
+/// `fs.fstab`: a line has fewer than three words, a number that is none, or more than six words. What follows a word with `#` is a
+/// comment.
 pub fn fstab(text: &str) -> Result<Vec<FstabLine>> {
     let line = |(index, text): (usize, &str)| {
         let text = text.strip_suffix('\r').unwrap_or(text);
@@ -50,16 +51,17 @@ fn entry(text: &str, number: usize) -> Result<Option<FstabEntry>> {
         Fault::new("fs.fstab", format!("line {number} of the fstab: {why}: `{}`", text.trim()))
             .hint("a line is: device, folder, kind, options, dump, pass; fstab(5)")
     };
-    let words: Vec<&str> = content.split([' ', '\t']).filter(|word| !word.is_empty()).collect();
+    let words = content.split([' ', '\t']).filter(|word| !word.is_empty());
+    let words: Vec<&str> = words.take_while(|word| !word.starts_with('#')).collect();
     let [spec, dir, kind, ..] = words[..] else {
         return Err(wrong(format!("{} words, at least 3 are wanted", words.len())));
     };
-    let count = |at: usize, what: &str| match words.get(at).filter(|word| !word.starts_with('#')) {
+    let count = |at: usize, what: &str| match words.get(at) {
         None => Ok(0),
         Some(word) => word.parse::<u32>().map_err(|_| wrong(format!("`{what}` is a number, not `{word}`"))),
     };
-    let options = words.get(3).filter(|word| !word.starts_with('#')).copied().unwrap_or("defaults");
-    if words.get(6).is_some_and(|word| !word.starts_with('#')) {
+    let options = words.get(3).copied().unwrap_or("defaults");
+    if words.len() > 6 {
         return Err(wrong(format!("{} words, 6 at most", words.len())));
     }
     Ok(Some(FstabEntry {
@@ -92,7 +94,7 @@ mod tests {
 
     #[test]
     fn lines_are_read_and_kept() {
-        let text = "# static\n\nUUID=ab-1 /  ext4\terrors=remount-ro 0 1\n \tLABEL=\"my disk\" /srv\\040x xfs\n\
+        let text = "# static\n\nUUID=ab-1 /  ext4\terrors=remount-ro 0 1\n \tLABEL=\"my\\040disk\" /srv\\040x xfs\n\
                     nas:/home /home nfs rw,soft # over there\nnone /tmp tmpfs size=1g 0 0 # mine\n/swapfile none swap sw";
         let lines = fstab(text).unwrap();
         assert_eq!(lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n"), text);
