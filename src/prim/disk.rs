@@ -87,6 +87,21 @@ pub mod module {
         disk::list().iter().map(to_dynamic).collect()
     }
 
+    /// The path of the disk that a folder stands on: of the whole disk, where it is a partition that is mounted there.
+    ///
+    /// # Errors
+    /// - `disk.none`: it stands on none (tmpfs, nfs, overlay), or on a volume that is no partition (LVM, LUKS, an array)
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::under("/proc")      // => throws disk.none
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn under(ctx: NativeCallContext, dir: &str) -> Raw<String> {
+        host_of(&ctx);
+        Ok(disk::under(Path::new(dir))?.display().to_string())
+    }
+
     /// The path of the one disk that meets all criteria. An empty text is no criterion, so `#{ path: "" }` is "the
     /// only disk there is". A path that names an image file is that file. The name of a partition is refused: the disk is
     /// what is picked.

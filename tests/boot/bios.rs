@@ -3,20 +3,23 @@
 use std::time::Duration;
 
 use crate::disk::Mounted;
+use crate::efi;
 use crate::golden::clone;
 use crate::harness::scratch;
 use crate::harness::vm::{Hardware, Machine};
 
 /// Firmware to login takes 20 to 40 s in software where nothing else runs.
-const BOOT: Duration = Duration::from_secs(240);
+const BOOT: Duration = Duration::from_secs(300);
 
 const SERIAL: &str = "console=ttyS0,115200";
 
+/// And this machine is then the node on which EFI's loaders are installed: one boot less to wait for.
 #[test]
-fn a_clone_boots_through_extlinux() {
+fn a_clone_boots_through_extlinux_and_installs_loaders_of_efi() {
     let folder = scratch();
     let image = clone(folder.path(), &["--loader", "extlinux", "--cmdline", SERIAL]);
-    let machine = Machine::start(&Hardware::booting(&image));
+    let node = efi::node(folder.path(), &image);
+    let machine = Machine::start(&node.hardware);
     let at = machine.expect("SYSLINUX 6", 0, BOOT);
     machine.expect(" login:", at, BOOT);
 
@@ -24,6 +27,10 @@ fn a_clone_boots_through_extlinux() {
     let started = format!("root=UUID={} ro {SERIAL}", root.uuid());
     assert!(machine.console().contains(&started), "the kernel was told `{started}`");
     assert!(root.read("boot/extlinux/extlinux.conf").contains(&format!("append {started}")));
+    drop(root);
+
+    node.install(machine);
+    node.boot();
 }
 
 #[test]

@@ -9,18 +9,32 @@ pub struct Mounted {
     dir: tempfile::TempDir,
 }
 
+/// First byte and bytes of the partition with this name in the table.
+fn place(image: &Path, name: &str) -> (u64, u64) {
+    let json = run(Command::new("sfdisk").arg("-J").arg(image));
+    let table: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let all = table["partitiontable"]["partitions"].as_array().unwrap();
+    let part = all.iter().find(|part| part["name"] == name).expect("the partition is there");
+    let bytes = |field: &str| part[field].as_u64().unwrap() * 512;
+    (bytes("start"), bytes("size"))
+}
+
 impl Mounted {
-    /// Mounts the partition with this name in the table, for reading.
+    /// Mounts it for reading.
     pub fn named(image: &Path, name: &str) -> Mounted {
-        let json = run(Command::new("sfdisk").arg("-J").arg(image));
-        let table: serde_json::Value = serde_json::from_str(&json).unwrap();
-        let all = table["partitiontable"]["partitions"].as_array().unwrap();
-        let part = all.iter().find(|part| part["name"] == name).expect("the partition is there");
-        let bytes = |field: &str| part[field].as_u64().unwrap() * 512;
+        let (start, size) = place(image, name);
         let dir = scratch();
-        let options = format!("ro,loop,offset={},sizelimit={}", bytes("start"), bytes("size"));
+        let options = format!("ro,loop,offset={start},sizelimit={size}");
         run(Command::new("mount").args(["-o", &options]).arg(image).arg(dir.path()));
         Mounted { dir }
+    }
+
+    /// What a filesystem or swap that is not mounted is called for good.
+    pub fn uuid_of(image: &Path, name: &str) -> String {
+        let (start, size) = place(image, name);
+        let mut blkid = Command::new("blkid");
+        blkid.args(["-p", "-s", "UUID", "-o", "value", "-O", &start.to_string(), "-S", &size.to_string()]);
+        run(blkid.arg(image)).trim().to_string()
     }
 
     pub fn path(&self) -> &Path {

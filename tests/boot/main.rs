@@ -6,4 +6,6 @@ mod harness;
 
 mod bios;
 mod disk;
+mod efi;
 mod golden;
+mod lilo;

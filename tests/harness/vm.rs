@@ -136,21 +136,30 @@ impl Machine {
         self.keyboard.flush().expect("the machine has a console");
     }
 
-    /// Types a command to a shell that waits, and waits for its end; fails the test unless it ends well. Gives what it
-    /// printed.
+    /// Waits for the login prompt, logs in as root without a password, and leaves a plain shell that does not echo.
+    #[track_caller]
+    pub fn log_in(&mut self, from: usize, deadline: Duration) {
+        let at = self.expect(" login:", from, deadline);
+        self.enter("root");
+        let at = self.expect("# ", at, deadline);
+        self.enter("exec env PS1= sh");
+        self.enter("stty -echo; echo no ec''ho");
+        self.expect("no echo\r\n", at, deadline);
+    }
+
+    /// Runs a command line in the shell that `log_in` left; fails the test unless it ends well. Gives what it printed.
     #[track_caller]
     pub fn shell(&mut self, command: &str, deadline: Duration) -> String {
         let from = self.console.text.lock().expect("no holder panics").0.len();
-        // What is typed is echoed, so the mark must not stand in it.
-        self.enter(&format!("{command}; echo en''ded $?."));
-        let end = self.expect("\nended ", from, deadline);
-        let code_end = self.expect(".", end, deadline);
+        self.enter(&format!("{command}\ncode=$?; echo; echo ended with $code."));
+        let end = self.expect("\nended with ", from, deadline);
+        let code = self.expect(".\r\n", end, deadline);
         let text = self.console.text.lock().expect("no holder panics").0.clone();
-        let printed = String::from_utf8_lossy(&text[from..end]).replace('\r', "");
-        let code = String::from_utf8_lossy(&text[end..code_end - 1]).into_owned();
+        let words = |from: usize, to: usize| String::from_utf8_lossy(&text[from..to]).replace('\r', "");
+        let (printed, code) = (words(from, end), words(end, code - 3));
+        let printed = printed.trim_end_matches("ended with ").trim();
         assert_eq!(code, "0", "`{command}` in the machine printed\n{printed}");
-        let lines: Vec<&str> = printed.lines().collect();
-        lines[1.min(lines.len())..lines.len() - 1].join("\n")
+        printed.to_string()
     }
 
     /// All that the console has shown.
