@@ -313,7 +313,8 @@ pub mod module {
     /// fs::mkfs("ntfs", "windows.img");
     /// fs::ntfs("windows.img").clean         // => true
     /// fs::ntfs("windows.img").reasons       // => []
-    /// fs::ntfs("/proc/version")             // => throws fs.kind
+    /// disk::create("empty.img", "16MiB");
+    /// fs::ntfs("empty.img")                 // => throws fs.kind
     /// ```
     #[rhai_fn(return_raw)]
     pub fn ntfs(ctx: NativeCallContext, device: &str) -> Raw<Map> {

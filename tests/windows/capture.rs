@@ -92,7 +92,7 @@ fn an_earlier_capture_is_replaced_only_when_told() {
     for name in names(folder.path()).iter().filter_map(|name| name.strip_prefix("./2/")) {
         assert!(streams.contains(&name) || name.starts_with("description"), "{name} is half written");
     }
-    good(&rehearse(folder.path(), "saved", &["--nodes", "1"]));
+    good(&rehearse(folder.path(), "saved", &["--nodes", "1", "--computer-name", ""]));
     good(&capture(folder.path(), &["--replace", "--level", "1"]));
     assert_eq!(description(folder.path())["take"], 2);
     assert!(names(folder.path()).iter().all(|name| !name.starts_with("./1")), "{:?}", names(folder.path()));

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::golden::{Label, failed, golden, good, node, raw, rehearse};
 use crate::harness::leftovers::leftovers;
-use crate::harness::{run, scratch};
+use crate::harness::{kar, run, scratch};
 use crate::image::partitions;
 
 /// Runs a script on the Windows partition of `golden.img`, writable, as `$0`.
@@ -89,6 +89,41 @@ pub fn assert_not_bootable(image: &Path) {
     assert!(bytes[..512].iter().all(|byte| *byte == 0), "boot code or table");
     assert_ne!(&bytes[512..520], b"EFI PART");
     assert_ne!(&bytes[bytes.len() - 512..bytes.len() - 504], b"EFI PART");
+}
+
+/// A node that fails between two sessions says so: the others go on without it, at once, and the run tells of it.
+#[test]
+fn a_node_that_fails_on_the_way_keeps_nobody_waiting() {
+    let folder = scratch();
+    let image = golden(folder.path(), Label::Mbr, false);
+    let recipe = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/windows.rhai")).unwrap();
+    let head = "fn write_disk(args, golden) {\n";
+    let broken = "    if args.host == \"node1\" { throw #{ kind: \"site.disk\", message: \"its disk is broken\" }; }\n";
+    assert!(recipe.contains(head));
+    std::fs::write(folder.path().join("site.rhai"), recipe.replace(head, &format!("{head}{broken}"))).unwrap();
+    let begun = std::time::Instant::now();
+    let output = Command::new(kar())
+        .args(["run", "site.rhai", "--source", "golden.img", "--work", "work", "--computer-name", ""])
+        .current_dir(&folder)
+        .env("TMPDIR", folder.path())
+        .output()
+        .unwrap();
+    // The server would have waited two minutes.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(60));
+    failed(
+        &output,
+        &["error[site.disk]: node1: its disk is broken", "node1 (127.53.0.1) declined: its disk is broken"],
+    );
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        stdout.contains("ok, same as the golden disk") && stdout.contains("FAILED: its disk is broken"),
+        "{stdout}"
+    );
+    let (own, copy) = (std::fs::read(image).unwrap(), std::fs::read(node(folder.path(), 2)).unwrap());
+    assert!(own == copy, "node2 has it all");
+    assert!(std::fs::read(node(folder.path(), 1)).unwrap().iter().all(|byte| *byte == 0), "node1 was not touched");
+    let mut names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(names.all(|name| !name.to_string_lossy().starts_with("kar-")), "a folder of a node is left");
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub struct NtfsState {
 /// # Errors
 /// `fs.open`; `fs.kind`: it holds no NTFS; `fs.damaged`: its state cannot be told.
 pub fn ntfs(device: &Path) -> Result<NtfsState> {
-    with_volume(device, |volume, room| state(volume, room))
+    with_volume(device, state)
 }
 
 /// As [`ntfs`], of bytes in memory; None where [`ntfs`] fails.

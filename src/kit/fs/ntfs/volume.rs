@@ -87,7 +87,7 @@ impl<'a> Volume<'a> {
     }
 
     fn record(&self, number: u64) -> Option<Record> {
-        let bytes = self.from_runs(&self.table, number.checked_mul(self.record as u64)?, self.record)?;
+        let bytes = self.along(&self.table, number.checked_mul(self.record as u64)?, self.record)?;
         Record::parse(bytes)
     }
 
@@ -100,7 +100,7 @@ impl<'a> Volume<'a> {
                 Some(bytes) => bytes.to_vec(),
                 None => {
                     let size = list.size().filter(|size| *size <= MOST_OF_A_LIST)?;
-                    self.from_runs(&list.runs()?, 0, size as usize)?
+                    self.along(&list.runs()?, 0, size as usize)?
                 }
             },
         };
@@ -159,12 +159,12 @@ impl<'a> Volume<'a> {
                 bytes.get(start..start.checked_add(length)?).map(<[u8]>::to_vec)
             }
             Content::Outside { coded: true, .. } => None,
-            Content::Outside { runs, .. } => self.from_runs(runs, offset, length),
+            Content::Outside { runs, .. } => self.along(runs, offset, length),
         }
     }
 
     /// `length` bytes of a file that lies in `runs`. Callers bound the length.
-    fn from_runs(&self, runs: &[Run], offset: u64, length: usize) -> Option<Vec<u8>> {
+    fn along(&self, runs: &[Run], offset: u64, length: usize) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
         while bytes.len() < length {
             let at = offset.checked_add(bytes.len() as u64)?;
