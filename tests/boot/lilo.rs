@@ -47,8 +47,18 @@ fn old_uuids_are_corrected_and_all_else_is_kept() {
         old[0], old[1]
     );
     change(folder.path(), &script);
-    let words =
-        ["run", "lilo", "--disk", "room/node1.img", "--loader", "extlinux", "--cmdline", "console=ttyS1 splash"];
+    let words = [
+        "run",
+        "lilo",
+        "--disk",
+        "room/node1.img",
+        "--mount",
+        "mnt",
+        "--loader",
+        "extlinux",
+        "--cmdline",
+        "console=ttyS1 splash",
+    ];
     let said = kar_well(folder.path(), &[&words[..], &["--steps", "steps", "--host", "node1"]].concat());
     assert!(said.contains("/etc/default/grub: this disk's UUIDs"), "{said}");
     assert_eq!(std::fs::read_to_string(folder.path().join("steps/node1")).unwrap().trim(), "ready");
@@ -79,7 +89,9 @@ fn a_loader_that_fails_leaves_nothing_mounted_and_no_step() {
     let folder = scratch();
     clone(folder.path(), &["--loader", "none"]);
     change(folder.path(), "printf '#!/bin/sh\\necho no room >&2; exit 3\\n' > usr/sbin/grub-install");
-    let lilo = |more: &[&str]| kar_in(folder.path(), &[&["run", "lilo", "--disk", "room/node1.img"], more].concat());
+    let lilo = |more: &[&str]| {
+        kar_in(folder.path(), &[&["run", "lilo", "--disk", "room/node1.img", "--mount", "mnt"], more].concat())
+    };
     let output = lilo(&["--steps", "steps", "--host", "node1", "--loader", "grub"]);
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
@@ -121,12 +133,13 @@ fn what_is_not_there_is_told() {
     std::fs::write(folder.path().join("make.rhai"), script).unwrap();
     kar_well(folder.path(), &["run", "make.rhai"]);
     let refused = |words: &[&str], told: &str| {
-        let output = kar_in(folder.path(), &[&["run", "lilo"], words].concat());
+        let output = kar_in(folder.path(), &[&["run", "lilo", "--mount", "mnt"], words].concat());
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.code() == Some(1) && text.contains(told), "`{told}` is missing in:\n{text}");
     };
     refused(&[], "error[lilo.disk]");
     refused(&["--disk", "room.img", "--host", "node1"], "error[lilo.step]");
+    refused(&["--disk", "room.img", "--mount", "/proc"], "error[existing.mounted]");
     refused(&["--disk", "room.img", "--root", "7"], "partition 7 of /dev/loop");
     refused(&["--disk", "room.img"], "no partition of this disk is the /var that /etc/fstab mounts from /dev/sda7");
     nothing_left(folder.path());
