@@ -121,7 +121,7 @@ fn parts_of_a_tree_are_left_out() {
     run("mount", &["-t", "tmpfs", "tmpfs", text(&root.join("mnt"))]);
     fs::write(root.join("mnt/other"), "other").unwrap();
     let exclude = ["tmp/*", "*.o", "var/cache/**", "/lost+found"].map(String::from).to_vec();
-    let options = Options { exclude, one_file_system: true, times: true };
+    let options = Options { exclude, one_file_system: true, ..Options::default() };
     let packed = pack(&root, &options);
     let manifest = tree::digest(&root, &options, &Cancel::new());
     let all = tree::digest(&root, &Options::default(), &Cancel::new());
