@@ -20,7 +20,7 @@ fn disk(folder: &Path, size: &str, table: &str, contents: &[Content]) -> PathBuf
     std::io::Write::write_all(sfdisk.stdin.as_mut().unwrap(), table.as_bytes()).unwrap();
     assert!(sfdisk.wait().unwrap().success());
     for (number, kind, label) in contents {
-        let part = Partition::open_to_write(&image, *number);
+        let part = Partition::open_with(&image, *number, &[]);
         let words: &[&str] = match *kind {
             "swap" => &["mkswap", "-L", label],
             "xfs" => &["mkfs.xfs", "-q", "-L", label],

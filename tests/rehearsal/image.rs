@@ -32,11 +32,8 @@ impl Partition {
         Partition::open_with(image, number, &["--read-only"])
     }
 
-    pub fn open_to_write(image: &Path, number: u64) -> Partition {
-        Partition::open_with(image, number, &[])
-    }
-
-    fn open_with(image: &Path, number: u64, more: &[&str]) -> Partition {
+    /// With options of losetup.
+    pub fn open_with(image: &Path, number: u64, more: &[&str]) -> Partition {
         let (_, start, size, _) =
             partitions(image).into_iter().find(|part| part.0 == number).expect("the partition is there");
         let mut losetup = Command::new("losetup");
