@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::libc;
 
@@ -55,7 +56,13 @@ pub fn uses(path: &Path) -> Vec<Use> {
 /// # Errors
 /// `disk.busy` with every use found, unless `force`.
 pub fn refuse_used(path: &Path, force: bool) -> Result<()> {
-    let found = if force { Vec::new() } else { uses(path) };
+    // A device that somebody only looks at (udev, blkid) is claimed for a moment.
+    let until = Instant::now() + Duration::from_secs(1);
+    let mut found = if force { Vec::new() } else { uses(path) };
+    while !found.is_empty() && found.iter().all(|Use(what)| what.ends_with(CLAIMED)) && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+        found = uses(path);
+    }
     if found.is_empty() {
         return Ok(());
     }
@@ -88,7 +95,7 @@ fn device_uses(number: Number, path: &Path, found: &mut BTreeSet<Use>) {
     }
     // Covers what cannot be seen from here: mounts in other namespaces, programs that claim the device.
     if found.is_empty() && is_claimed(path) {
-        found.insert(Use(format!("{} is claimed by another program or mount namespace", path.display())));
+        found.insert(Use(format!("{} {CLAIMED}", path.display())));
     }
 }
 
@@ -204,6 +211,9 @@ pub(super) fn mount_of(path: &Path) -> Option<(Number, String, String)> {
 pub fn mounts_under(dir: &Path) -> Vec<String> {
     mounts().into_iter().map(|mount| mount.point).filter(|point| Path::new(point).starts_with(dir)).collect()
 }
+
+/// How a use is told that only the claim itself shows.
+const CLAIMED: &str = "is claimed by another program or mount namespace";
 
 /// Whether somebody, in whatever namespace, claims a block device for himself.
 pub fn is_claimed(device: &Path) -> bool {
