@@ -34,13 +34,11 @@ fn rig() -> Rig {
     let write: Writes =
         Arc::new(|request| Ok(if request.path.starts_with("steps/") { Write::Allow } else { Write::Refuse }));
     let settings = Settings {
-        bind: "127.0.0.1:0".parse().unwrap(),
+        bind: vec!["127.0.0.1:0".parse().unwrap()],
         root: Some(root),
         read: Some(read),
         write: Some(write),
-        inbox: None,
-        block: 65464,
-        limit: 64 << 20,
+        ..Settings::default()
     };
     Rig { server: Server::start(&host, settings).unwrap(), dir, _runtime: runtime }
 }
@@ -51,7 +49,7 @@ impl Rig {
     }
 
     fn port(&self) -> String {
-        self.server.address.port().to_string()
+        self.server.addresses[0].port().to_string()
     }
 }
 

@@ -86,8 +86,9 @@ pub fn binds(opts: &Opts, port: u16) -> Result<Vec<SocketAddr>> {
         };
         let bare = full.trim_matches(['[', ']']).parse::<std::net::IpAddr>().map(|ip| SocketAddr::from((ip, port)));
         full.parse().or(bare).map_err(|_| {
-            opts.refuse("bind", &format!("`{text}` is not an address to listen on"))
-                .hint("an address of this machine, a port, or both: \"10.0.0.1\", \":8080\", \"127.0.0.1:0\", \"[::1]\"")
+            opts.refuse("bind", &format!("`{text}` is not an address to listen on")).hint(
+                "an address of this machine, a port, or both: \"10.0.0.1\", \":8080\", \"127.0.0.1:0\", \"[::1]\"",
+            )
         })
     };
     list.iter().map(read).collect()

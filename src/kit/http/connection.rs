@@ -38,11 +38,7 @@ impl<S> Moving<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Moving<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<IoResult<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<IoResult<()>> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }

@@ -61,11 +61,13 @@ impl Fetch<'_> {
     async fn run(&self, host: &Host, store: Store) -> Result<(Store, Report)> {
         let start = Instant::now();
         let digest = self.sha256.map(|text| (text, Sha256::new()));
-        let mut intake = Intake { store, bytes: 0, gathered: Vec::new(), digest, stamp: None, total: None, meter: None };
+        let mut intake =
+            Intake { store, bytes: 0, gathered: Vec::new(), digest, stamp: None, total: None, meter: None };
         let mut retries = 0;
         loop {
             let url = Url::parse(self.url)?;
-            let mut call = Call { method: Method::Get, url, headers: intake.resume(), body: None, options: self.options };
+            let mut call =
+                Call { method: Method::Get, url, headers: intake.resume(), body: None, options: self.options };
             let fault = match intake.attempt(&mut call, host).await {
                 Ok(()) => {
                     let seconds = start.elapsed().as_secs_f64();
@@ -139,7 +141,9 @@ impl Intake<'_> {
         }
         if self.total.is_some_and(|total| total > call.options.limit) {
             let total = self.total.unwrap_or_default();
-            return Err(call.fault("http.limit", format_args!("it has {total} bytes, more than {}", call.options.limit)));
+            return Err(
+                call.fault("http.limit", format_args!("it has {total} bytes, more than {}", call.options.limit))
+            );
         }
         let read = self.body(call, answer).await;
         // What came before a break is good; the next try goes on behind it.
@@ -218,14 +222,17 @@ impl Intake<'_> {
             return Ok(());
         }
         let why = format!("its {} bytes have the SHA-256 {found}, not {wanted}", self.bytes);
-        Err(call.fault("http.digest", why).hint("the file was changed on its way, or where the digest was written down"))
+        Err(call
+            .fault("http.digest", why)
+            .hint("the file was changed on its way, or where the digest was written down"))
     }
 }
 
 /// Whether a 206 begins where we stand (RFC 9110, 14.4), in a file of the same length.
 fn continues(headers: &HeaderMap, at: u64, total: Option<u64>) -> bool {
     let read = || {
-        let (part, whole) = headers.get(header::CONTENT_RANGE)?.to_str().ok()?.strip_prefix("bytes ")?.split_once('/')?;
+        let (part, whole) =
+            headers.get(header::CONTENT_RANGE)?.to_str().ok()?.strip_prefix("bytes ")?.split_once('/')?;
         Some((part.split_once('-')?.0.parse::<u64>().ok()?, whole.parse::<u64>().ok()))
     };
     read().is_some_and(|(first, whole)| first == at && whole == total)

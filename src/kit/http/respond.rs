@@ -153,7 +153,9 @@ impl Stamp {
     fn is_known(&self, headers: &HeaderMap) -> bool {
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         match text(header::IF_NONE_MATCH) {
-            Some(tags) => tags.split(',').any(|tag| tag.trim() == "*" || tag.trim().trim_start_matches("W/") == self.tag),
+            Some(tags) => {
+                tags.split(',').any(|tag| tag.trim() == "*" || tag.trim().trim_start_matches("W/") == self.tag)
+            }
             None => text(header::IF_MODIFIED_SINCE)
                 .and_then(|date| httpdate::parse_http_date(date).ok())
                 .is_some_and(|since| self.changed <= since),

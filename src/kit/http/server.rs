@@ -146,7 +146,8 @@ async fn accept(listener: StdListener, shared: Arc<Shared>, cancel: Cancel) {
         };
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let Some(seat) = Seat::take(&shared, peer.ip()) else {
-            let _ = stream.try_write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            let _ =
+                stream.try_write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
             continue;
         };
         let cancel = cancel.clone();
@@ -199,7 +200,11 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
     }
 }
 
-async fn requests(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: SocketAddr, shared: &Arc<Shared>) {
+async fn requests(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
+    shared: &Arc<Shared>,
+) {
     let service = service_fn(|request| async move { Ok::<_, Infallible>(respond(request, peer, shared).await) });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(shared.head).max_headers(64);

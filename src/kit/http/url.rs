@@ -34,8 +34,9 @@ impl Url {
         if authority.contains('@') {
             return Err(bad("names and passwords are not sent"));
         }
-        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_string();
-        if host.is_empty() {
+        let host = uri.host().unwrap_or_default();
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).to_string();
+        if host.is_empty() || host.contains(['[', ']']) {
             return Err(bad("no host"));
         }
         let port = match authority[authority.rfind(']').map_or(0, |end| end + 1)..].rsplit_once(':') {
@@ -107,7 +108,9 @@ mod tests {
             assert_eq!(Url::parse(text).unwrap().to_string(), whole);
         }
         assert_eq!(Url::parse("http://[::1]:8080/x").unwrap().host, "::1");
-        for text in ["", "a/b", "/a", "ftp://a", "http://", "http://:80/", "http://u:p@a/", "http://a:99999/", "http://a/b c"] {
+        for text in
+            ["", "a/b", "/a", "ftp://a", "http://", "http://:80/", "http://u:p@a/", "http://a:99999/", "http://a/b c"]
+        {
             assert_eq!(Url::parse(text).unwrap_err().kind, "http.url", "{text}");
         }
     }

@@ -48,8 +48,7 @@ impl Listener {
         let mut space = nix::cmsg_space!(nix::libc::in6_pktinfo, nix::libc::in_pktinfo);
         let mut parts = [IoSliceMut::new(&mut bytes)];
         let flags = MsgFlags::MSG_DONTWAIT;
-        let message =
-            recvmsg::<SockaddrStorage>(self.socket.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
+        let message = recvmsg::<SockaddrStorage>(self.socket.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
         let peer = message.address.as_ref().and_then(address_of).ok_or(std::io::ErrorKind::InvalidData)?;
         let mut local = SocketAddr::new(self.address.ip(), 0);
         for control in message.cmsgs()? {
