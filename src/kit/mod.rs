@@ -12,6 +12,7 @@ pub mod http;
 pub mod namespace;
 pub mod net;
 pub mod node;
+pub mod nodeset;
 pub mod process;
 pub mod served;
 pub mod step;
