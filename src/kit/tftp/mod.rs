@@ -16,6 +16,7 @@ mod table;
 mod transfer;
 
 pub use crate::kit::served::{Body, Event, Read, Reads, Request, Write, Writes, clean};
+pub use agree::{Agreed, agree};
 pub use server::{Server, Settings};
 
 #[cfg(test)]
