@@ -91,10 +91,20 @@ fn firmware_boots_from_both_servers() {
         (tftp::Server::start(&host, tftp).unwrap(), http::Server::start(&host, http).unwrap())
     });
     let uefi = format!("if=pflash,format=raw,readonly=on,file={}", code.display());
+    let vars = format!("if=pflash,format=raw,snapshot=on,file={}", code.with_file_name("OVMF_VARS_4M.fd").display());
     let _uefi = Machine::start(
         &net,
         "tap0",
-        &["-drive", &uefi, "-device", "virtio-net-pci,netdev=n,mac=52:54:00:00:00:01,romfile=", "-boot", "n"],
+        &[
+            "-drive",
+            &uefi,
+            "-drive",
+            &vars,
+            "-device",
+            "virtio-net-pci,netdev=n,mac=52:54:00:00:00:01,romfile=",
+            "-boot",
+            "n",
+        ],
     );
     let card = format!("virtio-net-pci,netdev=n,mac=52:54:00:00:00:02,romfile={}", rom.display());
     let _bios = Machine::start(&net, "tap1", &["-device", &card, "-boot", "n"]);
@@ -109,6 +119,8 @@ fn firmware_boots_from_both_servers() {
         for (server, events) in [("tftp", tftp.events()), ("http", http.events())] {
             let soon = || runtime.block_on(async { tokio::time::timeout(SHORT, events.next()).await });
             while let Ok(Some(event)) = soon() {
+                // Shown when the test fails.
+                eprintln!("{server} {event:?}");
                 seen.push((server.into(), event.event, event.bytes, event.path));
             }
         }
