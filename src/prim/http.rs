@@ -79,7 +79,7 @@ pub mod module {
     /// ```rhai
     /// let server = http::serve(#{
     ///     bind: "127.0.0.1:0",
-    ///     get: |req| if req.path == "boot.ipxe" { `#!ipxe\n# ${req.query.mac}\n` },
+    ///     get: |req| if req.path == "boot.ipxe" { "#!ipxe\n# " + req.query.mac + "\n" },
     /// });
     /// http::get(server.url + "boot.ipxe?mac=52:54:00:12:34:56")    // => "#!ipxe\n# 52:54:00:12:34:56\n"
     /// http::get(server.url + "other")                              // => throws http.missing

@@ -47,7 +47,7 @@ pub fn transfer(shared: &Arc<Shared>, knock: &Knock, place: &Place) {
         match stopped {
             Ok(()) => return,
             Err(End::Refused(refusal)) => {
-                let asked = request(place, file, None).unwrap_or_else(|asked| asked);
+                let (asked, _) = request(place, file, None);
                 shared.events.push(Event::refused(kind, &asked, &refusal));
                 let (number, text) = match refusal.reason {
                     Reason::Missing => (code::MISSING, "File not found"),
@@ -83,22 +83,24 @@ impl From<Refusal> for End {
     }
 }
 
-/// What closures learn; the name as it came where it must not be served.
-fn request(place: &Place, file: &str, size: Option<u64>) -> Result<Request, Request> {
+/// What closures learn, and whether its name may be served; one that may not stands there as it came.
+fn request(place: &Place, file: &str, size: Option<u64>) -> (Request, bool) {
     let client = place.peer.ip().to_canonical().to_string();
-    let request = |path| Request { path, client, port: place.peer.port(), size, details: None };
-    match clean(file) {
-        Some(name) => Ok(request(name)),
-        None => Err(request(file.chars().take(200).collect())),
-    }
+    let (path, good) = match clean(file) {
+        Some(name) => (name, true),
+        None => (file.chars().take(200).collect(), false),
+    };
+    (Request { path, client, port: place.peer.port(), size, details: None }, good)
 }
 
 fn asked(place: &Place, file: &str, mode: Mode, size: Option<u64>) -> Result<Request, Refusal> {
     if mode == Mode::Other {
         return Err(Refusal::new(Reason::Refused, "only the modes octet and netascii are served"));
     }
-    let odd = |_| Refusal::new(Reason::Refused, "its name leads out of the folder, or is none");
-    request(place, file, size).map_err(odd)
+    match request(place, file, size) {
+        (request, true) => Ok(request),
+        _ => Err(Refusal::new(Reason::Refused, "its name leads out of the folder, or is none")),
+    }
 }
 
 /// Asks a closure on a thread that has an engine for it; without one, finds out here.
