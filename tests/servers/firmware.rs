@@ -45,7 +45,7 @@ fn firmware_boots_from_both_servers() {
     need("dnsmasq", "dnsmasq-base");
     let code = std::path::Path::new("/usr/share/OVMF/OVMF_CODE_4M.fd");
     assert!(code.exists(), "this test needs {}: apt-get install ovmf", code.display());
-    let rom = std::path::Path::new("/usr/lib/ipxe/qemu/pxe-virtio.rom");
+    let rom = std::path::Path::new("/usr/lib/ipxe/qemu/efi-virtio.rom");
     assert!(rom.exists(), "this test needs {}: apt-get install ipxe-qemu", rom.display());
     let net = Net::new("firmware", 1);
     let dir = scratch();
@@ -106,8 +106,9 @@ fn firmware_boots_from_both_servers() {
             "n",
         ],
     );
-    let card = format!("virtio-net-pci,netdev=n,mac=52:54:00:00:00:02,romfile={}", rom.display());
-    let _bios = Machine::start(&net, "tap1", &["-device", &card, "-boot", "n"]);
+    // The ROM of the card is iPXE, for BIOS and for UEFI.
+    let card = "virtio-net-pci,netdev=n,mac=52:54:00:00:00:02,bootindex=1";
+    let _bios = Machine::start(&net, "tap1", &["-device", card]);
 
     let mut seen: Vec<(String, &str, u64, String)> = Vec::new();
     let done = |seen: &[(String, &str, u64, String)], server: &str, path: &str, bytes: usize| {

@@ -76,7 +76,7 @@ fn programs_fetch_resume_and_upload() {
     fs::write(&to, &data[..1_000_000]).unwrap();
     rig.curl(&["-C", "-", "-o", &to_text, &url]);
     assert!(fs::read(&to).unwrap() == data);
-    need("busybox", "busybox-static");
+    need("busybox", "busybox");
     run(Command::new("busybox").args(["wget", "-q", "-O", &to_text, &url]));
     assert!(fs::read(&to).unwrap() == data);
     let head = rig.curl(&["-I", &url]);

@@ -85,7 +85,7 @@ fn clients() -> [(&'static str, Client); 4] {
     need("curl", "curl");
     need("tftp", "tftp-hpa");
     need("atftp", "atftp");
-    need("busybox", "busybox-static");
+    need("busybox", "busybox");
     CLIENTS
 }
 

@@ -1,15 +1,26 @@
 //! One transfer's packets: sent, waited for, sent again.
 
-use std::io::ErrorKind;
+use std::io::{Error, ErrorKind, Result as IoResult};
 use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv};
+
 use super::packet::{Packet, code};
+use super::table::Place;
 use crate::host::Cancel;
 
 /// How often a packet is sent again before its client is given up.
 const RETRIES: u32 = 5;
+/// How often an answer is looked for before it is waited for: some ten microseconds, as long as a sleep and a wake-up take.
+/// One block at a time, half of a transfer on a quick network is that.
+const LOOKS: u32 = 60;
+/// As many times in vain, and the network is too slow for it to be worth while.
+const VAIN: u32 = 32;
 
 /// Why a transfer ended before its end.
 #[derive(Debug)]
@@ -50,6 +61,10 @@ pub struct Line {
     cancel: Cancel,
     timeout: Duration,
     buffer: Vec<u8>,
+    /// Transfers at once, and with how many of them there is a processor to spare.
+    busy: Arc<AtomicUsize>,
+    spare: usize,
+    vain: u32,
     /// Since when nothing has moved.
     still: Instant,
     tries: u32,
@@ -57,10 +72,27 @@ pub struct Line {
 
 impl Line {
     /// `longest` packet to be heard, bytes.
-    pub fn new(socket: Arc<UdpSocket>, cancel: Cancel, timeout: Duration, longest: usize) -> Line {
+    pub fn new(socket: Arc<UdpSocket>, place: &Place, timeout: Duration, longest: usize) -> Line {
         let _ = socket.set_read_timeout(Some(timeout));
-        let buffer = vec![0; longest.max(600)];
-        Line { socket, cancel, timeout, buffer, still: Instant::now(), tries: 0 }
+        let (cancel, busy, buffer) = (place.cancel.clone(), place.busy(), vec![0; longest.max(600)]);
+        let spare = std::thread::available_parallelism().map_or(0, |count| count.get() / 2);
+        Line { socket, cancel, timeout, buffer, busy, spare, vain: 0, still: Instant::now(), tries: 0 }
+    }
+
+    fn receive(&mut self) -> IoResult<usize> {
+        if self.vain < VAIN && self.busy.load(Ordering::Relaxed) <= self.spare {
+            for _ in 0..LOOKS {
+                match recv(self.socket.as_raw_fd(), &mut self.buffer, MsgFlags::MSG_DONTWAIT) {
+                    Err(Errno::EAGAIN) => std::hint::spin_loop(),
+                    heard => {
+                        self.vain = 0;
+                        return heard.map_err(Error::from);
+                    }
+                }
+            }
+            self.vain += 1;
+        }
+        self.socket.recv(&mut self.buffer)
     }
 
     pub fn send(&self, packet: &[u8]) -> Result<(), Stop> {
@@ -87,7 +119,7 @@ impl Line {
     /// Waits for the next packet that means something.
     pub fn hear(&mut self) -> Result<Heard<'_>, Stop> {
         loop {
-            let length = match self.socket.recv(&mut self.buffer) {
+            let length = match self.receive() {
                 // A socket that was shut down reads as empty.
                 Ok(0) if self.cancel.is_set() => return Err(Stop::Ended),
                 Ok(length) => length,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use nix::sys::socket::{Shutdown, shutdown};
@@ -25,8 +26,6 @@ struct Under {
 struct Inner {
     count: u64,
     under: HashMap<SocketAddr, Under>,
-    /// Those that are ending while their client has asked anew, too.
-    alive: usize,
     /// By address, ports aside.
     own: HashMap<std::net::IpAddr, usize>,
 }
@@ -35,6 +34,8 @@ struct Inner {
 pub struct Table {
     inner: Mutex<Inner>,
     most: usize,
+    /// How many there are, those too that are ending while their client has asked anew.
+    alive: Arc<AtomicUsize>,
 }
 
 /// A transfer's place in the table, given back when dropped.
@@ -56,7 +57,7 @@ fn wake(under: &Under) {
 
 impl Table {
     pub fn new(most: usize) -> Arc<Table> {
-        Arc::new(Table { inner: Mutex::default(), most })
+        Arc::new(Table { inner: Mutex::default(), most, alive: Arc::default() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -75,11 +76,11 @@ impl Table {
             wake(under);
         }
         let own = inner.own.get(&peer.ip()).copied().unwrap_or(0);
-        if inner.alive >= self.most || own >= self.most.div_ceil(2) {
+        if self.alive.load(Ordering::Relaxed) >= self.most || own >= self.most.div_ceil(2) {
             return None;
         }
         inner.own.insert(peer.ip(), own + 1);
-        inner.alive += 1;
+        self.alive.fetch_add(1, Ordering::Relaxed);
         inner.count += 1;
         let (number, cancel) = (inner.count, end.child());
         let (request, own) = (request.to_vec(), cancel.clone());
@@ -97,6 +98,11 @@ impl Place {
     fn with<T>(&self, change: impl FnOnce(&mut Under) -> T) -> Option<T> {
         let mut inner = self.table.lock();
         inner.under.get_mut(&self.peer).filter(|under| under.number == self.number).map(change)
+    }
+
+    /// How many transfers there are.
+    pub fn busy(&self) -> Arc<AtomicUsize> {
+        self.table.alive.clone()
     }
 
     pub fn connected(&self, socket: &Arc<UdpSocket>) {
@@ -128,7 +134,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut inner = self.table.lock();
-        inner.alive = inner.alive.saturating_sub(1);
+        self.table.alive.fetch_sub(1, Ordering::Relaxed);
         let ip = self.peer.ip();
         let left = inner.own.get(&ip).map_or(0, |own| own.saturating_sub(1));
         match left {

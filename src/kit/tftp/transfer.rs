@@ -138,7 +138,7 @@ fn read(
     place.found();
     let agreed = agree(options, shared.block, Some(size));
     let mut tally = Tally::start("read", &request, &shared.events);
-    let mut line = Line::new(socket.clone(), place.cancel.clone(), agreed.timeout, 0);
+    let mut line = Line::new(socket.clone(), place, agreed.timeout, 0);
     match send(&mut line, &body, &agreed, &mut tally, || place.moving()) {
         Ok(()) => tally.finish(),
         Err(stop) => {
@@ -173,7 +173,7 @@ fn write(
     let upload = ask(shared, shared.rules.write.is_some(), move |rules| rules.write(&question))?;
     place.found();
     let mut tally = Tally::start("write", &request, &shared.events);
-    let mut line = Line::new(socket.clone(), place.cancel.clone(), agreed.timeout, agreed.block + 5);
+    let mut line = Line::new(socket.clone(), place, agreed.timeout, agreed.block + 5);
     let (limit, text) = (shared.rules.limit, mode == Mode::Netascii);
     receive(&mut line, upload, limit, text, &agreed, &mut tally, || place.moving()).map_err(|stop| {
         tally.why(&stop);
