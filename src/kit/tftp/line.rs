@@ -19,7 +19,8 @@ const RETRIES: u32 = 5;
 /// How often an answer is looked for before it is waited for: some ten microseconds, as long as a sleep and a wake-up take.
 /// One block at a time, half of a transfer on a quick network is that.
 const LOOKS: u32 = 60;
-/// As many times in vain, and the network is too slow for it to be worth while.
+/// Looked in vain as often as this more than half of the times: the network is too slow for it to be worth while, or the
+/// processors have other work.
 const VAIN: u32 = 32;
 
 /// Why a transfer ended before its end.
@@ -85,7 +86,7 @@ impl Line {
                 match recv(self.socket.as_raw_fd(), &mut self.buffer, MsgFlags::MSG_DONTWAIT) {
                     Err(Errno::EAGAIN) => std::hint::spin_loop(),
                     heard => {
-                        self.vain = 0;
+                        self.vain = self.vain.saturating_sub(1);
                         return heard.map_err(Error::from);
                     }
                 }
