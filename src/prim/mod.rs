@@ -11,6 +11,7 @@ pub mod prelude;
 mod callback;
 mod disks;
 mod ends;
+mod served;
 mod words;
 
 mod boot;
@@ -19,6 +20,7 @@ mod dd;
 mod dhcp;
 mod disk;
 mod fs;
+mod http;
 mod log;
 mod net;
 mod node;
@@ -60,6 +62,7 @@ macro_rules! modules {
 modules! {
     dhcp: "addresses and boot settings for machines: a server, and a client",
     tftp: "boot files: a server, and a client",
+    http: "boot files and reports: a server, and a client",
     net: "the network interfaces of this machine",
     disk: "disks and image files: found, opened, attached",
     table: "partition tables: planned, read, written",

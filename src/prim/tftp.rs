@@ -1,13 +1,13 @@
 //! `tftp`: a server for boot files, and a client.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::prelude::*;
+use super::served::{Inbox, binds, data_of, inbox, reads, text_or_blob};
 use crate::host::Hold;
-use crate::kit::tftp::{self, Read, Reads, Request, Settings, Write, Writes, client};
+use crate::kit::tftp::{self, Settings, client};
 
 pub fn types(engine: &mut Engine) {
     engine.register_type_with_name::<TftpServer>("tftpserver");
@@ -21,63 +21,6 @@ pub struct TftpServer {
 }
 
 impl Planned for Arc<tftp::Server> {}
-
-/// As long as a client waits before it asks again.
-const DECISION: Duration = Duration::from_secs(5);
-
-fn reads(callback: Callback) -> Reads {
-    Arc::new(move |request: &Request| {
-        let value = callback.call(vec![to_dynamic(request)], DECISION)?;
-        if value.is_unit() {
-            return Ok(Read::Pass);
-        }
-        if let Ok(flag) = value.as_bool() {
-            return if flag { Ok(Read::Pass) } else { Ok(Read::Refuse) };
-        }
-        if value.is_blob() {
-            return Ok(Read::Content(value.cast::<Blob>().into()));
-        }
-        if let Some(path) = path_in(&value) {
-            return Ok(Read::File(path));
-        }
-        let kind = value.type_name();
-        let text = value.clone().into_string().map_err(|_| {
-            Fault::new("tftp.answer", format!("`read` returned {kind} for `{}`", request.path))
-                .hint("it returns a text, a blob, #{ path: \"file\" }, () for what it does not have, or false")
-        })?;
-        Ok(Read::Content(text.into_bytes().into()))
-    })
-}
-
-fn writes(callback: Callback) -> Writes {
-    Arc::new(move |request: &Request| {
-        let value = callback.call(vec![to_dynamic(request)], DECISION)?;
-        Ok(match path_in(&value) {
-            Some(path) => Write::File(path),
-            None if value.as_bool() == Ok(true) => Write::Allow,
-            None => Write::Refuse,
-        })
-    })
-}
-
-/// `#{ path: "file" }`.
-fn path_in(value: &Dynamic) -> Option<PathBuf> {
-    let map = value.read_lock::<Map>()?;
-    map.get("path")?.clone().into_string().ok().map(PathBuf::from)
-}
-
-/// `address`, `address:port` or `:port`.
-fn bind_of(text: &str) -> Result<SocketAddr> {
-    let full = match text.strip_prefix(':') {
-        Some(port) => format!("0.0.0.0:{port}"),
-        None => text.to_string(),
-    };
-    let bare = full.parse::<std::net::IpAddr>().map(|ip| SocketAddr::from((ip, 69)));
-    full.parse().or(bare).map_err(|_| {
-        Fault::new("tftp.bind", format!("`{text}` is not an address to listen on"))
-            .hint("an address of this machine, a port, or both: \"10.0.0.1\", \":69\", \"127.0.0.1:0\"")
-    })
-}
 
 fn client_options(opts: &Opts) -> Result<client::Options> {
     let usual = client::Options::default();
@@ -105,11 +48,13 @@ pub mod module {
     ///
     /// # Options
     /// - `root` (path, none): the folder read from
-    /// - `bind` (text, "0.0.0.0:69"): address and port to listen on; port 0 takes a free one
+    /// - `bind` (text or list, "0.0.0.0:69"): addresses and ports to listen on; port 0 takes a free one
     /// - `read` (closure, none): makes up files
     /// - `write` (closure or path, none): decides on writes, or the folder they go into; none are taken without it
     /// - `block` (int, 65464): largest block, bytes
     /// - `limit` (size, "64MiB"): largest file taken from a client
+    /// - `longest` (size, none): largest file sent to a client
+    /// - `transfers` (int, 400): transfers at once; one address may have half of them, and who comes then asks again
     ///
     /// # Errors
     /// - `tftp.root`: a folder is missing
@@ -128,28 +73,30 @@ pub mod module {
     pub fn serve(ctx: NativeCallContext, options: Map) -> Raw<TftpServer> {
         let host = host_of(&ctx);
         let opts = options_of(&ctx, "tftp::serve", options)?;
-        let bind = bind_of(opts.text("bind")?.as_deref().unwrap_or("0.0.0.0:69"))?;
-        let read = opts.value::<FnPtr>("read", "a closure")?.map(|f| reads(Callback::of(&ctx, f)));
-        let folder = opts.raw("write").is_some_and(|value| value.is_string());
-        let inbox = if folder { opts.path("write")? } else { None };
-        let write = if folder { None } else { opts.value::<FnPtr>("write", "a closure or a path")? };
+        let bind = binds(&opts, 69)?;
+        let read = opts.value::<FnPtr>("read", "a closure")?.map(|f| reads("tftp", Callback::of(&ctx, f)));
+        let Inbox { write, inbox } = inbox(&ctx, &opts, "write")?;
+        let usual = Settings::default();
         let settings = Settings {
-            bind,
+            bind: bind.clone(),
             root: opts.path("root")?,
             read,
-            write: write.map(|f| writes(Callback::of(&ctx, f))),
+            write,
             inbox,
-            block: opts.count("block", 8, 65464)?.map_or(65464, |n| n as u16),
-            limit: opts.size("limit")?.unwrap_or(64 << 20),
+            block: opts.count("block", 8, 65464)?.map_or(usual.block, |n| n as u16),
+            limit: opts.size("limit")?.unwrap_or(usual.limit),
+            longest: opts.size("longest")?.unwrap_or(usual.longest),
+            transfers: opts.count("transfers", 1, 100_000)?.map_or(usual.transfers, |n| n as usize),
         };
         if settings.root.is_none() && settings.read.is_none() && settings.write.is_none() && settings.inbox.is_none() {
             let fault = Fault::new("tftp.option", "`tftp::serve` has nothing to serve");
             return Err(fault.hint("give it a folder (`root`) or a closure (`read`)").into());
         }
-        let effect = Effect::new("tftp.serve", bind.to_string(), Weight::Open);
+        let object = bind.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let effect = Effect::new("tftp.serve", object.clone(), Weight::Open);
         let server = host.perform(effect, || Ok(Arc::new(tftp::Server::start(&host, settings)?)))?;
         let held = server.clone();
-        let hold = host.hold("tftp.stop", &server.address.to_string(), move || {
+        let hold = host.hold("tftp.stop", &object, move || {
             held.stop();
             Ok(())
         });
@@ -165,7 +112,7 @@ pub mod module {
     /// ```
     #[rhai_fn(global, get = "port", pure)]
     pub fn port(server: &mut TftpServer) -> i64 {
-        server.server.address.port().into()
+        server.server.addresses[0].port().into()
     }
 
     /// Address and port, as `tftp::get` takes them.
@@ -177,7 +124,19 @@ pub mod module {
     /// ```
     #[rhai_fn(global, get = "address", pure)]
     pub fn address(server: &mut TftpServer) -> String {
-        server.server.address.to_string()
+        server.server.addresses[0].to_string()
+    }
+
+    /// All it listens on, as `address` has it, in the order of `bind`.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let server = tftp::serve(#{ bind: ["127.0.0.1:0", "[::1]:0"], root: "." });
+    /// server.addresses.len()                    // => 2
+    /// ```
+    #[rhai_fn(global, get = "addresses", pure)]
+    pub fn addresses(server: &mut TftpServer) -> Array {
+        server.server.addresses.iter().map(|address| address.to_string().into()).collect()
     }
 
     /// Ends it; transfers under way end with it.
@@ -200,9 +159,11 @@ pub mod module {
         next_with(ctx, server, Map::new())
     }
 
-    /// The next happening: `#{ event, kind, path, client, bytes, seconds, message }`, event one of `started`, `finished`,
-    /// `aborted`, `refused`, `failed`, kind `read` or `write`; `()` when the time is over or the server has ended. A
-    /// file counts as finished when its last byte was read for the client.
+    /// The next happening: `#{ event, kind, path, client, bytes, seconds, rate, message }`, event one of `started`,
+    /// `finished`, `aborted`, `refused`, `failed`, kind `read` or `write`; `()` when the time is over or the server has
+    /// ended. A file counts as finished when the client has acknowledged its last block, or has been told that what it
+    /// wrote is safely stored. `rate` is in 10^6 bytes a second, `message` why it did not finish: a boot ROM that only
+    /// asked for the size ends with `aborted`.
     ///
     /// # Options
     /// - `timeout` (time, for ever): how long to wait for one
@@ -257,10 +218,7 @@ pub mod module {
         let mut options = client_options(&options_of(&ctx, "tftp::get", options)?)?;
         options.limit = options.limit.min(MEMORY);
         let bytes = host.wait(client::get_bytes(server, path, &options))?;
-        Ok(match String::from_utf8(bytes) {
-            Ok(text) => text.into(),
-            Err(error) => Dynamic::from_blob(error.into_bytes()),
-        })
+        Ok(text_or_blob(bytes))
     }
 
     /// Reads a file of a server to disk, where it appears whole or not at all. Returns `#{ bytes, seconds, blksize,
@@ -299,6 +257,7 @@ pub mod module {
     /// - `data` (text or blob): what to write
     /// - `from` (path): the file to write, instead
     /// - `blksize` (int, 1468): bytes in a block, 8 to 65464
+    /// - `windowsize` (int, 8): blocks sent without waiting
     /// - `timeout` (time, "1s"): before a packet is sent again
     /// - `retries` (int, 6): how often in a row
     ///
@@ -317,11 +276,7 @@ pub mod module {
         let host = host_of(&ctx);
         let opts = options_of(&ctx, "tftp::put", options)?;
         let options = client_options(&opts)?;
-        let bytes = match opts.raw("data") {
-            Some(data) if data.is_blob() => Some(data.cast::<Blob>()),
-            Some(_) => opts.text("data")?.map(String::into_bytes),
-            None => None,
-        };
+        let bytes = data_of(&opts)?;
         let from = opts.path("from")?;
         let (mut source, size): (Box<dyn std::io::Read + Send>, u64) = match (bytes, &from) {
             (Some(bytes), None) => {

@@ -1,5 +1,6 @@
 //! The client: for the node, the REPL and the tests.
 
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -10,15 +11,16 @@ use serde::Serialize;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
-use super::packet::{Packet, code};
+use super::packet::{Mode, Packet, code};
 use crate::host::{Fault, Result};
+use crate::kit::served::Upload;
 
 /// What is asked of the server; one that knows no options is served as RFC 1350 has it.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Bytes in a block, 8 to 65464 (RFC 2348).
     pub blksize: u16,
-    /// Blocks sent without waiting, 1 to 65535 (RFC 7440); for reading only.
+    /// Blocks sent without waiting, 1 to 65535 (RFC 7440).
     pub windowsize: u16,
     /// Before a packet is sent again.
     pub timeout: Duration,
@@ -176,7 +178,7 @@ impl<'a> Transfer<'a> {
         fault
     }
 
-    fn request_options(&self, size: u64, reading: bool) -> Vec<(String, String)> {
+    fn request_options(&self, size: u64) -> Vec<(String, String)> {
         let mut options = vec![("tsize".into(), size.to_string())];
         if self.options.blksize != 512 {
             options.push(("blksize".into(), self.options.blksize.to_string()));
@@ -185,7 +187,7 @@ impl<'a> Transfer<'a> {
         if (1..=255).contains(&seconds) {
             options.push(("timeout".into(), seconds.to_string()));
         }
-        if reading && self.options.windowsize > 1 {
+        if self.options.windowsize > 1 {
             options.push(("windowsize".into(), self.options.windowsize.to_string()));
         }
         options
@@ -206,7 +208,7 @@ struct Agreed {
 pub async fn get(server: &str, file: &str, options: &Options, sink: &mut (dyn Write + Send)) -> Result<Report> {
     let start = Instant::now();
     let mut transfer = Transfer::new("get", server, file, options).await?;
-    let request = Packet::Read { file: file.into(), options: transfer.request_options(0, true) }.encode();
+    let request = Packet::Read { file: file.into(), mode: Mode::Octet, options: transfer.request_options(0) }.encode();
     transfer.send(&request).await?;
     // What is sent again after silence: the request, then the last acknowledgement.
     let mut last = request;
@@ -281,6 +283,11 @@ pub async fn get(server: &str, file: &str, options: &Options, sink: &mut (dyn Wr
                     transfer.send(&last).await?;
                 }
                 if end {
+                    let said = agreed.as_ref().and_then(|agreed| agreed.size).filter(|said| ![0, bytes].contains(said));
+                    if let Some(said) = said {
+                        let why = format!("it ended after {bytes} of {said} bytes");
+                        return Err(transfer.fault("tftp.error", why));
+                    }
                     return Ok(Report { bytes, seconds: start.elapsed().as_secs_f64(), blksize, windowsize });
                 }
             }
@@ -298,21 +305,22 @@ pub async fn get_bytes(server: &str, file: &str, options: &Options) -> Result<Ve
 /// Reads a file to `to`, which appears whole or not at all.
 pub async fn fetch(server: &str, file: &str, to: &Path, options: &Options) -> Result<Report> {
     let fail = |error| Fault::io("tftp.write", format_args!("write `{}`", to.display()), error);
-    let name = to.file_name().ok_or_else(|| Fault::new("tftp.write", format!("`{}` is no file name", to.display())))?;
-    let part = to.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
-    // Removed however this ends, a dropped future included.
-    struct Part<'a>(&'a Path);
-    impl Drop for Part<'_> {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_file(self.0);
-        }
-    }
-    let mut out = std::io::BufWriter::new(std::fs::File::create(&part).map_err(fail)?);
-    let _part = Part(&part);
+    let mut out = std::io::BufWriter::new(Part(Upload::at(to, u64::MAX).map_err(fail)?));
     let report = get(server, file, options, &mut out).await?;
-    out.into_inner().map_err(|error| fail(error.into_error()))?.sync_data().map_err(fail)?;
-    std::fs::rename(&part, to).map_err(fail)?;
+    out.into_inner().map_err(|error| fail(error.into_error()))?.0.finish().map_err(fail)?;
     Ok(report)
+}
+
+struct Part(Upload);
+
+impl Write for Part {
+    fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
+        self.0.write(data).map(|()| data.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Writes `size` bytes of `source` to a server.
@@ -328,41 +336,72 @@ pub async fn put(
 ) -> Result<Report> {
     let start = Instant::now();
     let mut transfer = Transfer::new("put", server, file, options).await?;
-    let request = Packet::Write { file: file.into(), options: transfer.request_options(size, false) }.encode();
-    let (mut last, mut block, mut bytes, mut silence) = (request, 0u16, 0u64, 0u32);
-    let (mut blksize, mut end) = (512u16, false);
-    transfer.send(&last).await?;
+    let asked = transfer.request_options(size);
+    let request = Packet::Write { file: file.into(), mode: Mode::Octet, options: asked }.encode();
+    transfer.send(&request).await?;
+    // The server's word on the request: what it takes of the options, or a plain acknowledgement.
+    let mut silence = 0u32;
+    let agreed = loop {
+        match transfer.hear().await? {
+            None => {
+                silence += 1;
+                if silence > options.retries {
+                    return Err(transfer.silent(0));
+                }
+                transfer.send(&request).await?;
+            }
+            Some(Packet::Options(list)) => break transfer.agree(&list).await?,
+            Some(Packet::Ack { block: 0 }) => break Agreed { blksize: 512, windowsize: 1, size: None },
+            Some(_) => {}
+        }
+    };
+    let (blksize, windowsize) = (agreed.blksize, agreed.windowsize);
+    // Blocks that were sent and not acknowledged, the first of them numbered `taken` + 1.
+    let (mut open, mut taken, mut bytes) = (VecDeque::<Vec<u8>>::new(), 0u16, 0u64);
+    let (mut end, mut strayed) = (false, false);
+    silence = 0;
     loop {
-        let agreed = match transfer.hear().await? {
+        while !end && open.len() < usize::from(windowsize) {
+            let mut data = Vec::with_capacity(usize::from(blksize));
+            if let Err(error) = (&mut *source).take(u64::from(blksize)).read_to_end(&mut data) {
+                let fault = transfer.fault("tftp.read", error);
+                return Err(transfer.give_up(fault).await);
+            }
+            bytes += data.len() as u64;
+            end = data.len() < usize::from(blksize);
+            let block = taken.wrapping_add(open.len() as u16 + 1);
+            open.push_back(Packet::Data { block, data: &data }.encode());
+            transfer.send(&open[open.len() - 1]).await?;
+        }
+        let again = match transfer.hear().await? {
             None => {
                 silence += 1;
                 if silence > options.retries {
                     return Err(transfer.silent(bytes));
                 }
-                transfer.send(&last).await?;
-                continue;
+                strayed = false;
+                true
             }
-            Some(Packet::Options(list)) if block == 0 => Some(list),
-            Some(Packet::Ack { block: acknowledged }) if acknowledged == block => None,
-            // An old acknowledgement: answered, it would double every packet from here on.
-            Some(_) => continue,
+            Some(Packet::Ack { block }) => match usize::from(block.wrapping_sub(taken)) {
+                // The first of the window was lost. Of single blocks an old acknowledgement: answered, it would double
+                // every packet from here on.
+                0 => windowsize > 1 && !std::mem::replace(&mut strayed, true),
+                step if step <= open.len() => {
+                    open.drain(..step);
+                    (taken, silence, strayed) = (block, 0, false);
+                    !open.is_empty()
+                }
+                _ => false,
+            },
+            Some(_) => false,
         };
-        if let Some(list) = agreed {
-            blksize = transfer.agree(&list).await?.blksize;
+        if end && open.is_empty() {
+            return Ok(Report { bytes, seconds: start.elapsed().as_secs_f64(), blksize, windowsize });
         }
-        silence = 0;
-        if end {
-            return Ok(Report { bytes, seconds: start.elapsed().as_secs_f64(), blksize, windowsize: 1 });
+        if again {
+            for packet in &open {
+                transfer.send(packet).await?;
+            }
         }
-        let mut data = Vec::with_capacity(usize::from(blksize));
-        if let Err(error) = (&mut *source).take(u64::from(blksize)).read_to_end(&mut data) {
-            let fault = transfer.fault("tftp.read", error);
-            return Err(transfer.give_up(fault).await);
-        }
-        block = block.wrapping_add(1);
-        bytes += data.len() as u64;
-        end = data.len() < usize::from(blksize);
-        last = Packet::Data { block, data: &data }.encode();
-        transfer.send(&last).await?;
     }
 }

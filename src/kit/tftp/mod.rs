@@ -1,16 +1,22 @@
-//! TFTP (RFC 1350, 2347, 2348, 2349, 7440): a server on async-tftp behind an interface of our own, and a client.
+//! TFTP (RFC 1350, 2347, 2348, 2349, 7440): a server with a thread and a connected socket for each transfer, and a client.
+//!
+//! The server is our own because boot ROMs end a question for the size with ERROR 8 and ask again from the same port:
+//! async-tftp leaves them waiting (`tests/tftp_peers.rs` shows it on UEFI firmware).
 
-mod body;
+mod agree;
 pub mod client;
-mod handler;
+mod line;
+mod listen;
+mod netascii;
 pub mod packet;
-mod root;
+mod receive;
+mod send;
 mod server;
-mod upload;
+mod table;
+mod transfer;
 
-pub use body::Body;
-pub use handler::{Event, Read, Reads, Request, Write, Writes};
-pub use root::{Root, clean};
+pub use crate::kit::served::{Body, Event, Read, Reads, Request, Write, Writes, clean};
+pub use agree::{Agreed, agree};
 pub use server::{Server, Settings};
 
 #[cfg(test)]

@@ -1,21 +1,33 @@
-//! TFTP packets (RFC 1350, 2347), as the client reads and writes them.
+//! TFTP packets (RFC 1350, 2347).
 
 /// Error codes of RFC 1350 and RFC 2347.
 pub mod code {
+    pub const OTHER: u16 = 0;
     pub const MISSING: u16 = 1;
     pub const REFUSED: u16 = 2;
     pub const FULL: u16 = 3;
     pub const OPTIONS: u16 = 8;
 }
 
+/// How a file goes over the wire (RFC 1350, 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Octet,
+    Netascii,
+    /// `mail`, and what nobody knows.
+    Other,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Packet<'a> {
     Read {
         file: String,
+        mode: Mode,
         options: Vec<(String, String)>,
     },
     Write {
         file: String,
+        mode: Mode,
         options: Vec<(String, String)>,
     },
     Data {
@@ -34,20 +46,24 @@ pub enum Packet<'a> {
 }
 
 impl<'a> Packet<'a> {
-    /// `None` for what is no packet. Requests are read in octet mode only.
+    /// `None` for what is no packet.
     pub fn parse(bytes: &'a [u8]) -> Option<Packet<'a>> {
         let (opcode, rest) = (u16::from_be_bytes([*bytes.first()?, *bytes.get(1)?]), &bytes[2..]);
         let number = || Some(u16::from_be_bytes([*rest.first()?, *rest.get(1)?]));
         match opcode {
             1 | 2 => {
-                let mut words = strings(rest)?.into_iter();
+                let mut words = strings(rest).into_iter();
                 let (file, mode) = (words.next()?, words.next()?);
-                let options = pairs(words)?;
-                let octet = mode.eq_ignore_ascii_case("octet");
-                octet.then_some(if opcode == 1 {
-                    Packet::Read { file, options }
+                let mode = match mode {
+                    _ if mode.eq_ignore_ascii_case("octet") => Mode::Octet,
+                    _ if mode.eq_ignore_ascii_case("netascii") => Mode::Netascii,
+                    _ => Mode::Other,
+                };
+                let options = pairs(words);
+                Some(if opcode == 1 {
+                    Packet::Read { file, mode, options }
                 } else {
-                    Packet::Write { file, options }
+                    Packet::Write { file, mode, options }
                 })
             }
             3 => Some(Packet::Data { block: number()?, data: &rest[2..] }),
@@ -57,7 +73,7 @@ impl<'a> Packet<'a> {
                 let text = String::from_utf8_lossy(&text[..text.len().min(512)]);
                 Some(Packet::Error { code: number()?, message: text.chars().filter(|c| !c.is_control()).collect() })
             }
-            6 => Some(Packet::Options(pairs(strings(rest)?.into_iter())?)),
+            6 => Some(Packet::Options(pairs(strings(rest).into_iter()))),
             _ => None,
         }
     }
@@ -72,8 +88,8 @@ impl<'a> Packet<'a> {
             }
         };
         match self {
-            Packet::Read { file, options } => words([0, 1], &[file, "octet"], options),
-            Packet::Write { file, options } => words([0, 2], &[file, "octet"], options),
+            Packet::Read { file, mode, options } => words([0, 1], &[file, mode.name()], options),
+            Packet::Write { file, mode, options } => words([0, 2], &[file, mode.name()], options),
             Packet::Options(options) => words([0, 6], &[], options),
             Packet::Data { block, data } => {
                 bytes.extend([0, 3]);
@@ -91,21 +107,34 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// Texts, each ended by NUL.
-fn strings(bytes: &[u8]) -> Option<Vec<String>> {
-    if bytes.is_empty() {
-        return Some(Vec::new());
+impl Mode {
+    fn name(self) -> &'static str {
+        match self {
+            Mode::Octet => "octet",
+            Mode::Netascii => "netascii",
+            Mode::Other => "mail",
+        }
     }
-    let body = bytes.strip_suffix(&[0])?;
-    body.split(|byte| *byte == 0).map(|word| String::from_utf8(word.to_vec()).ok()).collect()
 }
 
-fn pairs(mut words: impl Iterator<Item = String>) -> Option<Vec<(String, String)>> {
+/// Texts, each ended by NUL; what comes after the last NUL is dropped. Bytes that are no UTF-8 make a name that no file
+/// has.
+fn strings(bytes: &[u8]) -> Vec<String> {
+    let end = bytes.iter().rposition(|byte| *byte == 0).unwrap_or(0);
+    let texts = bytes[..end].split(|byte| *byte == 0);
+    texts.map(|text| String::from_utf8_lossy(text).into_owned()).collect()
+}
+
+/// Options, up to the first that has no name: some ROMs fill their packets up with zeros.
+fn pairs(mut words: impl Iterator<Item = String>) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
-    while let Some(name) = words.next() {
-        pairs.push((name.to_ascii_lowercase(), words.next()?));
+    while let (Some(name), Some(value)) = (words.next(), words.next()) {
+        if name.is_empty() {
+            break;
+        }
+        pairs.push((name.to_ascii_lowercase(), value));
     }
-    Some(pairs)
+    pairs
 }
 
 #[cfg(test)]
@@ -121,8 +150,8 @@ mod tests {
         #[test]
         fn what_is_written_reads_back(file in "[a-zA-Z0-9./ -]{1,40}", options in prop::collection::vec(option(), 0..4), block: u16, data: Vec<u8>) {
             for packet in [
-                Packet::Read { file: file.clone(), options: options.clone() },
-                Packet::Write { file: file.clone(), options: options.clone() },
+                Packet::Read { file: file.clone(), mode: Mode::Octet, options: options.clone() },
+                Packet::Write { file: file.clone(), mode: Mode::Netascii, options: options.clone() },
                 Packet::Options(options.clone()),
                 Packet::Ack { block },
                 Packet::Data { block, data: &data },
@@ -131,6 +160,14 @@ mod tests {
                 let bytes = packet.encode();
                 prop_assert_eq!(Packet::parse(&bytes), Some(packet.clone()));
             }
+        }
+
+        #[test]
+        fn what_follows_the_options_is_left_aside(fill in 0usize..20, options in prop::collection::vec(option(), 0..4)) {
+            let packet = Packet::Read { file: "a".into(), mode: Mode::Octet, options };
+            let mut bytes = packet.encode();
+            bytes.extend(std::iter::repeat_n(0, fill));
+            prop_assert_eq!(Packet::parse(&bytes), Some(packet));
         }
 
         #[test]

@@ -1,20 +1,19 @@
-//! The server: async-tftp on a thread of its own (twice as cheap there as under tokio).
+//! The server: listens, and gives each request a thread.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_tftp::server::TftpServerBuilder;
-
-use super::handler::{Event, Files, Reads, Writes};
-use super::root::Root;
-use crate::host::{Cancel, Fault, Host, Level, Result};
+use super::listen::{Knock, Listener};
+use super::table::Table;
+use super::transfer::{Shared, transfer};
+use crate::host::{Cancel, Fault, Host, Result};
 use crate::kit::net::Events;
+use crate::kit::served::{Event, Reads, Root, Rules, Writes, journal};
 
 pub struct Settings {
-    pub bind: SocketAddr,
+    pub bind: Vec<SocketAddr>,
     /// The folder read from.
     pub root: Option<PathBuf>,
     pub read: Option<Reads>,
@@ -25,61 +24,85 @@ pub struct Settings {
     pub block: u16,
     /// Largest file taken from a client, bytes.
     pub limit: u64,
+    /// Largest file sent to a client, bytes.
+    pub longest: u64,
+    /// Transfers at once; one address may have half of them.
+    pub transfers: usize,
 }
 
-/// Blocks sent without waiting, at most: what is buffered for one client is this times its block size.
-const WINDOW: u16 = 64;
-/// Before a packet is sent again, unless the client says otherwise (RFC 2349).
-const TIMEOUT: Duration = Duration::from_secs(1);
-/// A boot ROM that asks for the size and then anew is answered only when its first question has run out (async-tftp
-/// ignores its ERROR): few and short tries keep that wait short.
-const RETRIES: u32 = 5;
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            bind: Vec::new(),
+            root: None,
+            read: None,
+            write: None,
+            inbox: None,
+            block: 65464,
+            limit: 64 << 20,
+            longest: u64::MAX,
+            transfers: 400,
+        }
+    }
+}
+
+/// Of a transfer's thread, bytes; what it does not use is not there.
+const STACK: usize = 256 << 10;
 
 /// A running server. It ends when stopped or dropped; transfers under way end with it.
 pub struct Server {
     cancel: Cancel,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    table: Arc<Table>,
     events: Events<Event>,
-    pub address: SocketAddr,
+    /// What it listens on, in the order asked for.
+    pub addresses: Vec<SocketAddr>,
+    /// Closed when all listeners are gone.
+    ended: Mutex<std::sync::mpsc::Receiver<()>>,
 }
 
 impl Server {
     /// # Errors
-    /// `tftp.root`: a folder is missing; `tftp.bind`: the address is not ours, or in use, or may not be used.
+    /// `tftp.root`: a folder is missing; `tftp.bind`: an address is not ours, or in use, or may not be used.
     pub fn start(host: &Host, settings: Settings) -> Result<Server> {
-        let Settings { bind, root, read, write, inbox, block, limit } = settings;
-        let events = journal(host);
-        let open = |path: Option<PathBuf>| path.map(|path| Root::open(&path)).transpose();
-        let (root, inbox) = (open(root)?, open(inbox)?);
+        let Settings { bind, root, read, write, inbox, block, limit, longest, transfers } = settings;
+        let open = |path: Option<PathBuf>| path.map(|path| Root::open("tftp", &path)).transpose();
+        let rules = Rules { root: open(root)?, read, write, inbox: open(inbox)?, limit };
         let runtime = host.runtime().clone();
-        let files = Files { root, read, write, inbox, limit, events: events.clone(), runtime, overran: None };
-        let fail = |error: std::io::Error| Fault::io("tftp.bind", format_args!("listen on {bind} for TFTP"), error);
-        let socket = UdpSocket::bind(bind).map_err(|error| match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                fail(error).hint("another TFTP server runs on this machine: `ss -ulpn` shows it")
-            }
-            _ => fail(error),
-        })?;
-        let address = socket.local_addr().map_err(fail)?;
-        let cancel = host.end().child();
-        let (stop, ended) = (cancel.clone(), events.clone());
-        let serve = move || {
-            async_io::block_on(futures_lite::future::or(stop.cancelled(), serve(socket, files, block)));
-            ended.close();
+        let listeners: Vec<Listener> = {
+            let _inside = runtime.enter();
+            bind.into_iter().map(listen).collect::<Result<_>>()?
         };
-        let thread = std::thread::Builder::new().name("tftp".into()).spawn(serve).map_err(fail)?;
-        Ok(Server { cancel, thread: Mutex::new(Some(thread)), events, address })
+        let addresses: Vec<SocketAddr> = listeners.iter().map(|one| one.address).collect();
+        let events = journal(host, "tftp");
+        let shared = Arc::new(Shared { rules, events: events.clone(), block, longest, runtime: runtime.clone() });
+        let (cancel, table) = (host.end().child(), Table::new(transfers));
+        let (alive, ended) = std::sync::mpsc::channel();
+        for listener in listeners {
+            let (shared, table, cancel, alive) = (shared.clone(), table.clone(), cancel.clone(), alive.clone());
+            runtime.spawn(async move {
+                tokio::select! {
+                    _ = cancel.cancelled() => {}
+                    _ = accept(&listener, &shared, &table, &cancel) => {}
+                }
+                table.end();
+                drop(listener);
+                shared.events.close();
+                drop(alive);
+            });
+        }
+        Ok(Server { cancel, table, events, addresses, ended: Mutex::new(ended) })
     }
 
     pub fn events(&self) -> &Events<Event> {
         &self.events
     }
 
-    /// Ends the server; its port is free when this returns.
+    /// Ends the server; its ports are free when this returns.
     pub fn stop(&self) {
         self.cancel.set();
-        if let Some(thread) = self.thread.lock().ok().and_then(|mut thread| thread.take()) {
-            let _ = thread.join();
+        self.table.end();
+        if let Ok(ended) = self.ended.lock() {
+            let _ = ended.recv_timeout(Duration::from_secs(5));
         }
     }
 }
@@ -87,41 +110,37 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.cancel.set();
+        self.table.end();
     }
 }
 
-/// Every transfer's end stands in the journal; a closure that failed is told to the person as well.
-fn journal(host: &Host) -> Events<Event> {
-    let host = host.clone();
-    Events::watched(move |event: &Event| {
-        let object = format!("{} {}", event.path, event.client);
-        let verb = match (event.kind, event.event) {
-            (_, "started") => return,
-            ("read", "finished") => return host.note("tftp.read", &object, None),
-            ("write", "finished") => return host.note("tftp.write", &object, None),
-            ("read", _) => "tftp.read",
-            _ => "tftp.write",
-        };
-        let fault = Fault::new(format!("tftp.{}", event.event), event.message.clone());
-        host.note(verb, &object, Some(&fault));
-        if event.event == "failed" {
-            host.log(Level::Warn, &format!("TFTP, {object}: {}", event.message));
-        }
+fn listen(bind: SocketAddr) -> Result<Listener> {
+    Listener::bind(bind).map_err(|error| {
+        let in_use = error.kind() == std::io::ErrorKind::AddrInUse;
+        let fault = Fault::io("tftp.bind", format_args!("listen on {bind} for TFTP"), error);
+        if in_use { fault.hint("another TFTP server runs on this machine: `ss -ulpn` shows it") } else { fault }
     })
 }
 
-/// An error on the listening socket ends async-tftp's server; one bad moment is no reason to end ours.
-async fn serve(socket: UdpSocket, files: Files, block: u16) {
+async fn accept(listener: &Listener, shared: &Arc<Shared>, table: &Arc<Table>, cancel: &Cancel) {
     loop {
-        let Ok(socket) = socket.try_clone() else { return };
-        let builder = TftpServerBuilder::with_handler(files.clone())
-            .std_socket(socket)
-            .map(|builder| builder.block_size_limit(block).window_size_limit(WINDOW));
-        if let Ok(builder) = builder
-            && let Ok(server) = builder.timeout(TIMEOUT).max_send_retries(RETRIES).build().await
-        {
-            let _ = server.serve().await;
-        }
-        async_io::Timer::after(Duration::from_millis(50)).await;
+        let Ok(knock) = listener.next().await else {
+            // One bad moment of the socket is no reason to end.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        begin(knock, shared, table, cancel);
     }
+}
+
+fn begin(knock: Knock, shared: &Arc<Shared>, table: &Arc<Table>, cancel: &Cancel) {
+    // Requests only: whatever else comes here belongs to nobody.
+    if !matches!(knock.bytes.get(..2), Some([0, 1 | 2])) {
+        return;
+    }
+    let Some(place) = table.admit(knock.peer, &knock.bytes, cancel) else { return };
+    let shared = shared.clone();
+    let thread = std::thread::Builder::new().name("tftp".into()).stack_size(STACK);
+    // Where there is no thread to be had the place is free again, and the client asks once more.
+    let _ = thread.spawn(move || transfer(&shared, &knock, &place));
 }

@@ -33,17 +33,14 @@ pub struct Root {
 
 impl Root {
     /// # Errors
-    /// `tftp.root`: no such folder, or unreadable.
-    pub fn open(path: &Path) -> Result<Root> {
-        let fail = |error: Error| Fault::io("tftp.root", format_args!("serve the folder `{}`", path.display()), error);
+    /// `<module>.root`: no such folder, or unreadable. `module` is the server's: `tftp`.
+    pub fn open(module: &str, path: &Path) -> Result<Root> {
+        let what = format!("serve the folder `{}`", path.display());
+        let fail = |error: Error| Fault::io(format!("{module}.root"), &what, error);
         let path = path.canonicalize().map_err(fail)?;
         let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_PATH;
         let folder = open(&path, flags, Mode::empty()).map_err(|errno| fail(errno.into()))?;
         Ok(Root { folder: Arc::new(folder), path })
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// A regular file below, by a clean name. Links are followed as long as they stay inside, absolute ones too: boot
@@ -126,7 +123,7 @@ mod tests {
         symlink("/etc", top.join("etc")).unwrap();
         symlink("/proc/self/root/etc/passwd", top.join("magic")).unwrap();
         nix::unistd::mkfifo(&top.join("fifo"), Mode::S_IRWXU).unwrap();
-        let root = Root::open(&top).unwrap();
+        let root = Root::open("tftp", &top).unwrap();
         for name in ["real", "scripts/relative", "scripts/absolute"] {
             assert!(root.file(name).is_ok(), "{name}");
         }
@@ -134,6 +131,6 @@ mod tests {
             assert!(root.file(name).is_err(), "{name}");
         }
         assert!(root.place("etc/new").is_err() && root.place("scripts/new").is_ok());
-        assert_eq!(Root::open(&dir.path().join("none")).unwrap_err().kind, "tftp.root");
+        assert_eq!(Root::open("tftp", &dir.path().join("none")).unwrap_err().kind, "tftp.root");
     }
 }
