@@ -24,6 +24,10 @@ use crate::kit::net::{Events, Mac};
 
 /// A client that waited so long for its turn with the closure gets the usual answer: it would ask again soon.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Replies sent without a pause: a relay takes them all, and its buffer may be small.
+const BURST: usize = 32;
+const PAUSE: Duration = Duration::from_micros(200);
+
 /// Addresses tried for one client that all turn out to be somebody's.
 const TRIES: u8 = 8;
 
@@ -117,7 +121,7 @@ impl Engine {
         // One that asks again while its address is asked about waits as well.
         let waits = |reply: &Packet| reply.kind() == Some(Kind::Offer) && lock(&self.probes).holds(reply.yiaddr);
         let reply = reply.filter(|reply| !waits(reply)).and_then(|reply| {
-            let target = port.target(&job.packet, &reply, job.from, job.second);
+            let target = port.way.target(&job.packet, &reply, job.from, job.second);
             self.count(&reply);
             Some(Outgoing { port: job.port, target, second: job.second, bytes: reply.encode().ok()? })
         });
@@ -207,10 +211,14 @@ impl Engine {
         let now = Instant::now();
         let (over, next) = {
             let mut probes = lock(&self.probes);
-            (probes.over(now), probes.next())
+            (probes.over(now, BURST), probes.next())
         };
+        let many = over.len() == BURST;
         for held in over {
             self.send(&held.reply, &held.job.packet);
+        }
+        if many {
+            std::thread::sleep(PAUSE);
         }
         next.map(|next| next.saturating_duration_since(now))
     }
@@ -253,7 +261,11 @@ impl Owner for Engine {
 
     fn written(&self, waiting: Vec<Waiting>) {
         count(&self.counters.commits);
-        for Waiting { reply, events, question, .. } in waiting {
+        let many = waiting.len() > BURST;
+        for (at, Waiting { reply, events, question, .. }) in waiting.into_iter().enumerate() {
+            if many && at % BURST == BURST - 1 {
+                std::thread::sleep(PAUSE);
+            }
             self.tell(events);
             self.send(&reply, &question);
         }

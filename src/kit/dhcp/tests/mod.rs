@@ -5,6 +5,8 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+mod field;
+
 use super::packet::{Kind, MINIMUM, Packet};
 use super::*;
 use crate::host::{Host, Result, Silent};
