@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::counters::{Counters, count};
@@ -19,17 +19,23 @@ use super::request::Event;
 use super::rules::{Outcome, Rules};
 use super::server::{Answer, Decided};
 use super::settings::Changes;
+use super::store::Store;
 use crate::host::Fault;
 use crate::kit::net::{Events, Mac};
 
 /// A client that waited so long for its turn with the closure gets the usual answer: it would ask again soon.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Replies sent without a pause: a relay takes them all, and its buffer may be small.
+/// Offers sent without a pause: a relay takes them all, and its buffer may be small.
 const BURST: usize = 32;
-const PAUSE: Duration = Duration::from_micros(200);
+/// Acknowledgements sent without a pause, and the longest pause.
+const TOGETHER: usize = 8;
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Addresses tried for one client that all turn out to be somebody's.
 const TRIES: u8 = 8;
+
+/// Replies whose leases are on disk now, and how long that took; `None`: no more will come.
+pub type Written = Option<(Vec<Waiting>, Duration)>;
 
 /// A packet to be answered.
 #[derive(Clone)]
@@ -66,6 +72,8 @@ pub struct Engine {
     /// Clients whose question is being answered: what they ask again meanwhile is dropped.
     pub busy: Mutex<HashSet<(Vec<u8>, u32, Option<Kind>)>>,
     pub disk: Option<Disk>,
+    /// To the thread that sends what was written.
+    pub written: Mutex<mpsc::Sender<Written>>,
     pub learned: Option<Learned>,
     /// Tells the thread that waits for packets that there is something else.
     pub wake: Arc<dyn Fn() + Send + Sync>,
@@ -206,6 +214,30 @@ impl Engine {
         }
     }
 
+    /// Writes leases until the server ends, then lets the last replies go.
+    pub fn write_all(&self, store: Store) {
+        if let Some(disk) = &self.disk {
+            disk.run(store, self);
+        }
+        let _ = lock(&self.written).send(None);
+    }
+
+    /// Sends replies whose leases are on disk, until the disk has ended. Those that went to disk together are spread over
+    /// the time that the next ones take to get there: all at once they would overrun the buffer of a relay.
+    pub fn send_all(&self, written: &mpsc::Receiver<Written>) {
+        while let Ok(Some((waiting, took))) = written.recv() {
+            let pauses = waiting.len() / TOGETHER;
+            let pause = (took / 2).checked_div(pauses as u32).unwrap_or_default().min(PAUSE);
+            for (at, Waiting { reply, events, question, .. }) in waiting.into_iter().enumerate() {
+                if at % TOGETHER == TOGETHER - 1 {
+                    std::thread::sleep(pause);
+                }
+                self.tell(events);
+                self.send(&reply, &question);
+            }
+        }
+    }
+
     /// Sends the offers whose addresses nobody has; says how long until the next.
     pub fn settle(&self) -> Option<Duration> {
         let now = Instant::now();
@@ -218,7 +250,7 @@ impl Engine {
             self.send(&held.reply, &held.job.packet);
         }
         if many {
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(PAUSE / 5);
         }
         next.map(|next| next.saturating_duration_since(now))
     }
@@ -259,16 +291,10 @@ impl Owner for Engine {
         with(rules.snapshot());
     }
 
-    fn written(&self, waiting: Vec<Waiting>) {
+    fn written(&self, waiting: Vec<Waiting>, took: Duration) {
         count(&self.counters.commits);
-        let many = waiting.len() > BURST;
-        for (at, Waiting { reply, events, question, .. }) in waiting.into_iter().enumerate() {
-            if many && at % BURST == BURST - 1 {
-                std::thread::sleep(PAUSE);
-            }
-            self.tell(events);
-            self.send(&reply, &question);
-        }
+        // Gone only when the server ends.
+        let _ = lock(&self.written).send(Some((waiting, took)));
     }
 
     fn lost(&self, waiting: Vec<Waiting>, fault: &Fault) {

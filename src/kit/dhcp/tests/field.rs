@@ -54,11 +54,7 @@ fn option_61_is_echoed_and_does_not_change_who_a_client_is() {
 #[test]
 fn option_61_names_a_client_without_hardware_address() {
     let mut rules = rules();
-    let infiniband = |id: u8| Packet {
-        htype: 32,
-        chaddr: Vec::new(),
-        ..from(0, Kind::Discover, &[(61, vec![0, id])])
-    };
+    let infiniband = |id: u8| Packet { htype: 32, chaddr: Vec::new(), ..from(0, Kind::Discover, &[(61, vec![0, id])]) };
     let (first, second) = (answer(&mut rules, &infiniband(1)), answer(&mut rules, &infiniband(2)));
     assert_ne!(first.yiaddr, second.yiaddr);
     assert!(handle(&mut rules, &Packet { chaddr: Vec::new(), ..from(0, Kind::Discover, &[]) }, NOW).reply.is_none());
@@ -111,7 +107,9 @@ fn option_57_is_respected_and_one_too_small_is_not_believed() {
     let mut rules = rules();
     let big = (150..170).map(|code| (code, vec![b'x'; 100]));
     rules.settings.common.options.extend(big);
-    for (size, limit) in [(None, COMMON), (Some(10u16), COMMON), (Some(600), 572), (Some(1500), 1472), (Some(9000), 1472)] {
+    for (size, limit) in
+        [(None, COMMON), (Some(10u16), COMMON), (Some(600), 572), (Some(1500), 1472), (Some(9000), 1472)]
+    {
         let options: Vec<_> = size.map(|size| (57, size.to_be_bytes().to_vec())).into_iter().collect();
         let length = handle(&mut rules, &from(1, Kind::Discover, &options), NOW).reply.unwrap().encode().unwrap().len();
         assert!(length <= limit && length > limit - 103, "{size:?}: {length}");
@@ -370,8 +368,14 @@ fn a_proxy_offers_no_address_and_tells_firmware_alone() {
     let mut request = Packet { ciaddr: ip(77), ..firmware(7, 7, "PXEClient") };
     request.options.insert(53, vec![Kind::Request as u8]);
     let told = answer(&mut rules, &request);
-    assert_eq!((told.kind(), told.yiaddr, told.file.as_slice()), (Some(Kind::Ack), Ipv4Addr::UNSPECIFIED, b"boot.ipxe".as_slice()));
-    assert_eq!(WAY.target(&request, &told, SocketAddrV4::new(ip(77), 4011), true), Target::Address(SocketAddrV4::new(ip(77), 4011)));
+    assert_eq!(
+        (told.kind(), told.yiaddr, told.file.as_slice()),
+        (Some(Kind::Ack), Ipv4Addr::UNSPECIFIED, b"boot.ipxe".as_slice())
+    );
+    assert_eq!(
+        WAY.target(&request, &told, SocketAddrV4::new(ip(77), 4011), true),
+        Target::Address(SocketAddrV4::new(ip(77), 4011))
+    );
     assert!(handle(&mut rules, &from(7, Kind::Discover, &[]), NOW).reply.is_none(), "no firmware");
     assert!(rules.bound(NOW).is_empty());
 }
