@@ -10,4 +10,4 @@ macro_rules! embed {
 pub const STDLIB: &[(&str, &str)] = embed!("stdlib": "layout", "loader", "pxe", "rehearsal", "report", "rollout");
 
 /// `(name, text)` of each recipe, run as `kar run name`.
-pub const RECIPES: &[(&str, &str)] = embed!("recipes": "linux");
+pub const RECIPES: &[(&str, &str)] = embed!("recipes": "dhcpd", "discover", "linux");

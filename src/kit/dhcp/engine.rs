@@ -24,7 +24,7 @@ use crate::host::Fault;
 use crate::kit::net::{Events, Mac};
 
 /// A client that waited so long for its turn with the closure gets the usual answer: it would ask again soon.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Offers sent without a pause: a relay takes them all, and its buffer may be small.
 const BURST: usize = 32;
 /// Acknowledgements sent without a pause, and the longest pause.
@@ -95,6 +95,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Engine {
     /// Answers a packet, or lets it wait for its turn with the closure.
     pub fn take(&self, job: Job) {
+        // Beside a proxy's second port, all but the first question is for the server of addresses.
+        let port = &self.ports[job.port];
+        if port.second.is_some() && !job.second && job.packet.kind() != Some(Kind::Discover) {
+            return;
+        }
         if self.answer.is_none() {
             return self.work(job);
         }

@@ -248,8 +248,15 @@ fn a_lease_that_is_over_is_told_and_comes_back_to_its_client() {
 
 #[test]
 fn option_60_is_answered_by_its_beginning() {
-    for (class, told) in [("PXEClient", Some("PXEClient")), ("HTTPClient", Some("HTTPClient")), ("MSFT 5.0", None)] {
-        let reply = answer(&mut rules(), &firmware(7, 7, class));
+    let list = [
+        ("PXEClient", 0, Some("PXEClient")),
+        ("HTTPClient", 16, Some("HTTPClient")),
+        ("MSFT 5.0", 0, None),
+        // UEFI takes the echo as a call to port 4011, which is a proxy's.
+        ("PXEClient", 7, None),
+    ];
+    for (class, arch, told) in list {
+        let reply = answer(&mut rules(), &firmware(7, arch, class));
         assert_eq!(reply.text(60).as_deref(), told, "{class}");
     }
 }
