@@ -8,6 +8,8 @@ mod clients;
 mod firmware;
 #[path = "dhcp/load.rs"]
 mod load;
+#[path = "dhcp/recipes.rs"]
+mod recipes;
 #[path = "dhcp/rig.rs"]
 mod rig;
 #[path = "dhcp/servers.rs"]
