@@ -34,6 +34,9 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// Addresses tried for one client that all turn out to be somebody's.
 const TRIES: u8 = 8;
 
+/// A client's question: its hardware address, its number and its kind. Asked again, it is the same.
+pub type Asked = (Vec<u8>, u32, Option<Kind>);
+
 /// Replies whose leases are on disk now, and how long that took; `None`: no more will come.
 pub type Written = Option<(Vec<Waiting>, Duration)>;
 
@@ -70,7 +73,7 @@ pub struct Engine {
     pub queue: Queue,
     pub probes: Mutex<Probes>,
     /// Clients whose question is being answered: what they ask again meanwhile is dropped.
-    pub busy: Mutex<HashSet<(Vec<u8>, u32, Option<Kind>)>>,
+    pub busy: Mutex<HashSet<Asked>>,
     pub disk: Option<Disk>,
     /// To the thread that sends what was written.
     pub written: Mutex<mpsc::Sender<Written>>,
