@@ -2,6 +2,8 @@
 
 mod harness;
 
+#[path = "dhcp/captures.rs"]
+mod captures;
 #[path = "dhcp/clients.rs"]
 mod clients;
 #[path = "dhcp/firmware.rs"]
