@@ -51,11 +51,10 @@ impl Batch {
             libc::recvmmsg(socket.as_raw_fd(), messages.as_mut_ptr(), MANY as u32, flags, std::ptr::null_mut())
         };
         let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
-        for at in 0..count {
-            let length = (messages[at].msg_len as usize).min(SIZE);
-            let from = &self.from[at];
+        let lengths: Vec<usize> = messages.iter().take(count).map(|message| message.msg_len as usize).collect();
+        for ((length, buffer), from) in lengths.into_iter().zip(&self.buffers).zip(&self.from) {
             let address = Ipv4Addr::from_bits(u32::from_be(from.sin_addr.s_addr));
-            each(&self.buffers[at][..length], SocketAddrV4::new(address, u16::from_be(from.sin_port)));
+            each(&buffer[..length.min(SIZE)], SocketAddrV4::new(address, u16::from_be(from.sin_port)));
         }
         Ok(count)
     }

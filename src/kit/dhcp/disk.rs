@@ -5,6 +5,7 @@
 
 use std::net::Ipv4Addr;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::leases::Lease;
 use super::packet::Packet;
@@ -39,8 +40,8 @@ pub struct Disk {
 pub trait Owner {
     /// All leases now. `with` runs while they cannot change.
     fn snapshot(&self, with: &mut dyn FnMut(Vec<Lease>));
-    /// These may go: their leases are on disk.
-    fn written(&self, waiting: Vec<Waiting>);
+    /// These may go: their leases are on disk, which took this long.
+    fn written(&self, waiting: Vec<Waiting>, took: Duration);
     /// These may not.
     fn lost(&self, waiting: Vec<Waiting>, fault: &Fault);
 }
@@ -89,12 +90,13 @@ impl Disk {
             } else {
                 work = self.take();
             }
+            let start = Instant::now();
             let written = match anew {
                 Some(leases) => store.compact(&leases),
                 None => store.append(&work.text, work.lines),
             };
             match written {
-                Ok(()) => owner.written(work.waiting),
+                Ok(()) => owner.written(work.waiting, start.elapsed()),
                 Err(fault) => owner.lost(work.waiting, &fault),
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::counters::{Counters, count};
@@ -19,13 +19,26 @@ use super::request::Event;
 use super::rules::{Outcome, Rules};
 use super::server::{Answer, Decided};
 use super::settings::Changes;
+use super::store::Store;
 use crate::host::Fault;
 use crate::kit::net::{Events, Mac};
 
 /// A client that waited so long for its turn with the closure gets the usual answer: it would ask again soon.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Offers sent without a pause: a relay takes them all, and its buffer may be small.
+const BURST: usize = 32;
+/// Acknowledgements sent without a pause, and the longest pause.
+const TOGETHER: usize = 8;
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// Addresses tried for one client that all turn out to be somebody's.
 const TRIES: u8 = 8;
+
+/// A client's question: its hardware address, its number and its kind. Asked again, it is the same.
+pub type Asked = (Vec<u8>, u32, Option<Kind>);
+
+/// Replies whose leases are on disk now, and how long that took; `None`: no more will come.
+pub type Written = Option<(Vec<Waiting>, Duration)>;
 
 /// A packet to be answered.
 #[derive(Clone)]
@@ -60,8 +73,10 @@ pub struct Engine {
     pub queue: Queue,
     pub probes: Mutex<Probes>,
     /// Clients whose question is being answered: what they ask again meanwhile is dropped.
-    pub busy: Mutex<HashSet<(Vec<u8>, u32, Option<Kind>)>>,
+    pub busy: Mutex<HashSet<Asked>>,
     pub disk: Option<Disk>,
+    /// To the thread that sends what was written.
+    pub written: Mutex<mpsc::Sender<Written>>,
     pub learned: Option<Learned>,
     /// Tells the thread that waits for packets that there is something else.
     pub wake: Arc<dyn Fn() + Send + Sync>,
@@ -83,6 +98,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Engine {
     /// Answers a packet, or lets it wait for its turn with the closure.
     pub fn take(&self, job: Job) {
+        // Beside a proxy's second port, all but the first question is for the server of addresses.
+        let port = &self.ports[job.port];
+        if port.second.is_some() && !job.second && job.packet.kind() != Some(Kind::Discover) {
+            return;
+        }
         if self.answer.is_none() {
             return self.work(job);
         }
@@ -117,7 +137,7 @@ impl Engine {
         // One that asks again while its address is asked about waits as well.
         let waits = |reply: &Packet| reply.kind() == Some(Kind::Offer) && lock(&self.probes).holds(reply.yiaddr);
         let reply = reply.filter(|reply| !waits(reply)).and_then(|reply| {
-            let target = port.target(&job.packet, &reply, job.from, job.second);
+            let target = port.way.target(&job.packet, &reply, job.from, job.second);
             self.count(&reply);
             Some(Outgoing { port: job.port, target, second: job.second, bytes: reply.encode().ok()? })
         });
@@ -202,15 +222,43 @@ impl Engine {
         }
     }
 
+    /// Writes leases until the server ends, then lets the last replies go.
+    pub fn write_all(&self, store: Store) {
+        if let Some(disk) = &self.disk {
+            disk.run(store, self);
+        }
+        let _ = lock(&self.written).send(None);
+    }
+
+    /// Sends replies whose leases are on disk, until the disk has ended. Those that went to disk together are spread over
+    /// the time that the next ones take to get there: all at once they would overrun the buffer of a relay.
+    pub fn send_all(&self, written: &mpsc::Receiver<Written>) {
+        while let Ok(Some((waiting, took))) = written.recv() {
+            let pauses = waiting.len() / TOGETHER;
+            let pause = (took / 2).checked_div(pauses as u32).unwrap_or_default().min(PAUSE);
+            for (at, Waiting { reply, events, question, .. }) in waiting.into_iter().enumerate() {
+                if at % TOGETHER == TOGETHER - 1 {
+                    std::thread::sleep(pause);
+                }
+                self.tell(events);
+                self.send(&reply, &question);
+            }
+        }
+    }
+
     /// Sends the offers whose addresses nobody has; says how long until the next.
     pub fn settle(&self) -> Option<Duration> {
         let now = Instant::now();
         let (over, next) = {
             let mut probes = lock(&self.probes);
-            (probes.over(now), probes.next())
+            (probes.over(now, BURST), probes.next())
         };
+        let many = over.len() == BURST;
         for held in over {
             self.send(&held.reply, &held.job.packet);
+        }
+        if many {
+            std::thread::sleep(PAUSE / 5);
         }
         next.map(|next| next.saturating_duration_since(now))
     }
@@ -251,12 +299,10 @@ impl Owner for Engine {
         with(rules.snapshot());
     }
 
-    fn written(&self, waiting: Vec<Waiting>) {
+    fn written(&self, waiting: Vec<Waiting>, took: Duration) {
         count(&self.counters.commits);
-        for Waiting { reply, events, question, .. } in waiting {
-            self.tell(events);
-            self.send(&reply, &question);
-        }
+        // Gone only when the server ends.
+        let _ = lock(&self.written).send(Some((waiting, took)));
     }
 
     fn lost(&self, waiting: Vec<Waiting>, fault: &Fault) {

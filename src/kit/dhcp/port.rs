@@ -49,9 +49,45 @@ pub struct Port {
     link: Option<Link>,
     /// Where addresses are asked for before they are offered.
     pub arp: Option<Link>,
-    server: u16,
+    pub way: Way,
+}
+
+/// By which numbers clients and relays of an interface are reached.
+#[derive(Debug, Clone, Copy)]
+pub struct Way {
+    /// Where servers and relays listen.
+    pub server: u16,
     /// Where clients listen; none: where each asked from.
-    client: Option<u16>,
+    pub client: Option<u16>,
+    /// Whether machines are reached by their hardware address.
+    pub ethernet: bool,
+}
+
+impl Way {
+    /// Where a reply goes (RFC 2131, 4.1).
+    pub fn target(&self, question: &Packet, reply: &Packet, from: SocketAddrV4, second: bool) -> Target {
+        let Some(client) = self.client else { return Target::Address(from) };
+        let to = |ip| Target::Address(SocketAddrV4::new(ip, client));
+        if !question.giaddr.is_unspecified() {
+            // Relays listen where servers do.
+            return Target::Address(SocketAddrV4::new(question.giaddr, self.server));
+        }
+        if second && !from.ip().is_unspecified() {
+            return Target::Address(from);
+        }
+        if reply.kind() == Some(Kind::Nak) {
+            return to(Ipv4Addr::BROADCAST);
+        }
+        if !question.ciaddr.is_unspecified() {
+            return to(question.ciaddr);
+        }
+        match question.mac() {
+            Some(Mac(mac)) if self.ethernet && !question.broadcast && !reply.yiaddr.is_unspecified() => {
+                Target::Link { mac, to: SocketAddrV4::new(reply.yiaddr, client) }
+            }
+            _ => to(Ipv4Addr::BROADCAST),
+        }
+    }
 }
 
 impl Port {
@@ -71,7 +107,8 @@ impl Port {
         let link = ethernet.then(|| Link::open(&interface, Protocol::None)).transpose()?;
         let arp = (ethernet && probe).then(|| Link::open(&interface, Protocol::Arp)).transpose()?;
         let client = ports.client.or((!interface.loopback).then_some(68));
-        Ok(Port { interface, address, mac, socket, second, link, arp, server, client })
+        let way = Way { server, client, ethernet };
+        Ok(Port { interface, address, mac, socket, second, link, arp, way })
     }
 
     /// Whether an address is on this very wire.
@@ -80,32 +117,7 @@ impl Port {
     }
 
     pub fn number(&self) -> u16 {
-        self.server
-    }
-
-    /// Where a reply goes (RFC 2131, 4.1).
-    pub fn target(&self, question: &Packet, reply: &Packet, from: SocketAddrV4, second: bool) -> Target {
-        let Some(client) = self.client else { return Target::Address(from) };
-        let to = |ip| Target::Address(SocketAddrV4::new(ip, client));
-        if !question.giaddr.is_unspecified() {
-            // Relays listen where servers do.
-            return Target::Address(SocketAddrV4::new(question.giaddr, self.server));
-        }
-        if second && !from.ip().is_unspecified() {
-            return Target::Address(from);
-        }
-        if reply.kind() == Some(Kind::Nak) {
-            return to(Ipv4Addr::BROADCAST);
-        }
-        if !question.ciaddr.is_unspecified() {
-            return to(question.ciaddr);
-        }
-        match (&self.link, question.mac()) {
-            (Some(_), Some(Mac(mac))) if !question.broadcast && !reply.yiaddr.is_unspecified() => {
-                Target::Link { mac, to: SocketAddrV4::new(reply.yiaddr, client) }
-            }
-            _ => to(Ipv4Addr::BROADCAST),
-        }
+        self.way.server
     }
 
     /// Sends a reply; waits a little while the queue to the wire is full.
@@ -114,7 +126,7 @@ impl Port {
         loop {
             let sent = match (out.target, &self.link) {
                 (Target::Link { mac, to }, Some(link)) => {
-                    link.send(mac, &frame::udp(SocketAddrV4::new(self.address, self.server), to, &out.bytes))
+                    link.send(mac, &frame::udp(SocketAddrV4::new(self.address, self.way.server), to, &out.bytes))
                 }
                 (Target::Link { to, .. }, None) | (Target::Address(to), _) => {
                     let socket = if out.second { self.second.as_ref().unwrap_or(&self.socket) } else { &self.socket };

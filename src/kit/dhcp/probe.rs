@@ -40,10 +40,10 @@ impl Probes {
         self.held.remove(&ip)
     }
 
-    /// The offers whose time is over: nobody has answered.
-    pub fn over(&mut self, now: Instant) -> Vec<Held> {
+    /// The offers whose time is over, at most `most` of them: nobody has answered.
+    pub fn over(&mut self, now: Instant, most: usize) -> Vec<Held> {
         let mut over = Vec::new();
-        while let Some((_, ip)) = self.due.front().filter(|(due, _)| *due <= now) {
+        while let Some((_, ip)) = self.due.front().filter(|(due, _)| *due <= now && over.len() < most) {
             over.extend(self.held.remove(ip));
             self.due.pop_front();
         }

@@ -25,7 +25,9 @@ pub fn answer(rules: &Rules, outcome: &mut Outcome, packet: &Packet, place: &Pla
         Some(Kind::Request | Kind::Inform) => Kind::Ack,
         _ => return,
     };
-    let given = rules.given(packet, place.networks.first().copied(), answer);
+    let mut given = rules.given(packet, place.networks.first().copied(), answer);
+    // Names and ways are the other server's to tell.
+    (given.router, given.dns, given.domain, given.name) = (None, None, None, None);
     if given.bootfile.as_deref().is_none_or(str::is_empty) && given.options.is_empty() {
         return;
     }

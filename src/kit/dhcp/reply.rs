@@ -74,7 +74,7 @@ pub fn reply(
     if let Some(subnet) = subnet.filter(|_| asked.contains(&28)) {
         set(28, subnet.broadcast().octets().to_vec());
     }
-    boot(&mut reply, question, given, server);
+    boot(&mut reply, question, given, server, subnet.is_none());
     // What the site gives by number goes before what was made here.
     reply.options.extend(given.options.iter().map(|(code, data)| (*code, data.clone())));
     fit(&mut reply, question, &given.options);
@@ -82,7 +82,7 @@ pub fn reply(
 }
 
 /// Boot server and file, where each kind of firmware looks (RFC 2131 table 3, RFC 4578, UEFI 24.7 for HTTP boot).
-fn boot(reply: &mut Packet, question: &Packet, given: &Changes, server: Ipv4Addr) {
+fn boot(reply: &mut Packet, question: &Packet, given: &Changes, server: Ipv4Addr, proxy: bool) {
     if let Some(uuid) = question.options.get(&97) {
         reply.options.insert(97, uuid.clone());
     }
@@ -111,11 +111,15 @@ fn boot(reply: &mut Packet, question: &Packet, given: &Changes, server: Ipv4Addr
         // It takes an answer without the echo for one of a server that knows nothing of HTTP (UEFI 24.7.2).
         reply.options.insert(60, b"HTTPClient".to_vec());
         reply.options.insert(67, file.as_bytes().to_vec());
-    } else if class.starts_with("PXEClient") && question.archs().first().is_none_or(|arch| *arch == 0) {
-        // UEFI that sees the echo without a discovery control asks for a boot server on port 4011 and drops this
-        // offer (PXE-E16); without the echo it loads the file. BIOS ROMs want both: boot the file, ask nobody else.
-        if question.user_class().as_deref() != Some("iPXE") {
+    } else if class.starts_with("PXEClient") && question.user_class().as_deref() != Some("iPXE") {
+        let bios = question.archs().first().is_none_or(|arch| *arch == 0);
+        // UEFI that hears this from a server of addresses asks it once more on port 4011, and boots only if it hears there
+        // of a file; it takes the file of an answer without it at once.
+        if bios || proxy {
             reply.options.insert(60, b"PXEClient".to_vec());
+        }
+        // Boot the file, ask nobody else: discovery control, only for BIOS ROMs.
+        if bios {
             reply.options.insert(43, vec![6, 1, 8, 255]);
         }
     }

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::batch::Batch;
 use super::counters::{Counters, count};
 use super::disk::Disk;
-use super::engine::{Engine, Job, Shared, now};
+use super::engine::{Engine, Job, Shared, Written, now};
 use super::hosts::Key;
 use super::learned::Learned;
 use super::leases::Lease;
@@ -122,6 +122,7 @@ impl Server {
             Arc::new(Shared { rules: Mutex::new(rules), events: journal::events(host), counters: Counters::default() });
         // A full pipe wakes as well.
         let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || drop((&wake).write(&[0])));
+        let (send, written) = mpsc::channel();
         let engine = Arc::new(Engine {
             shared: shared.clone(),
             ports,
@@ -130,11 +131,12 @@ impl Server {
             probes: Mutex::new(Probes::new(probe)),
             busy: Mutex::default(),
             disk: store.is_some().then(Disk::default),
+            written: Mutex::new(send),
             learned,
             wake: wake.clone(),
         });
         let cancel = host.end().child();
-        let threads = start(&engine, woken, store, cancel.clone())?;
+        let threads = start(&engine, woken, store, written, cancel.clone())?;
         Ok(Server { shared, wake, cancel, threads: Mutex::new(threads), address, port, second })
     }
 
@@ -192,7 +194,13 @@ fn wire(interface: &Interface, settings: &Settings) -> Result<Wire> {
     Ok(Wire { name: interface.name.clone(), address, addresses })
 }
 
-fn start(engine: &Arc<Engine>, woken: UnixStream, store: Option<Store>, cancel: Cancel) -> Result<Vec<JoinHandle<()>>> {
+fn start(
+    engine: &Arc<Engine>,
+    woken: UnixStream,
+    store: Option<Store>,
+    written: mpsc::Receiver<Written>,
+    cancel: Cancel,
+) -> Result<Vec<JoinHandle<()>>> {
     let thread = |name: &str, stack: usize, body: Box<dyn FnOnce(Arc<Engine>) + Send>| {
         let engine = engine.clone();
         std::thread::Builder::new()
@@ -203,12 +211,8 @@ fn start(engine: &Arc<Engine>, woken: UnixStream, store: Option<Store>, cancel: 
     };
     let mut threads = vec![thread("dhcp", 2 << 20, Box::new(move |engine| listen(&engine, woken, &cancel)))?];
     if let Some(store) = store {
-        let run = |engine: Arc<Engine>| {
-            if let Some(disk) = &engine.disk {
-                disk.run(store, &*engine);
-            }
-        };
-        threads.push(thread("dhcp-disk", 2 << 20, Box::new(run))?);
+        threads.push(thread("dhcp-disk", 2 << 20, Box::new(|engine| engine.write_all(store)))?);
+        threads.push(thread("dhcp-send", 2 << 20, Box::new(move |engine| engine.send_all(&written)))?);
     }
     if engine.answer.is_some() {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);

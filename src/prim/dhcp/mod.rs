@@ -70,7 +70,7 @@ pub mod module {
     /// `answer: |req| ..` is asked about each client: `#{ kind, mac, ip, name, arch, archs, vendor_class, user_class, uuid,
     /// hostname, relay, interface, options }`; it returns a map of changes (the same names as a host's), `()` for the usual
     /// answer, or `false` for none. Each call is bounded to 2 s; one that fails is told with its place, and its client gets
-    /// the usual answer, as does one that had to wait for longer than 1 s. Several calls run side by side.
+    /// the usual answer, as does one that had to wait for longer than 3 s. Several calls run side by side.
     ///
     /// `options` are named by number and are texts, numbers, addresses, lists or blobs. An acknowledged lease is on disk
     /// before its client hears of it. On the loopback clients are answered where they asked from, so that many can be

@@ -1,0 +1,401 @@
+//! What firmware and clients demand, line by line: a test for each, named after it.
+
+use std::net::SocketAddrV4;
+
+use super::*;
+use crate::kit::dhcp::packet::COMMON;
+use crate::kit::dhcp::port::{Target, Way};
+
+fn relayed(packet: Packet, giaddr: Ipv4Addr, option: &[u8]) -> Packet {
+    let mut packet = Packet { giaddr, ..packet };
+    packet.options.insert(82, option.to_vec());
+    packet
+}
+
+fn firmware(mac: u8, arch: u16, class: &str) -> Packet {
+    let class = format!("{class}:Arch:{arch:05}:UNDI:003016").into_bytes();
+    let options = [(60, class), (93, arch.to_be_bytes().to_vec()), (94, vec![1, 3, 16]), (55, vec![1, 3, 66, 67])];
+    from(mac, Kind::Discover, &options)
+}
+
+fn answer(rules: &mut Rules, packet: &Packet) -> Packet {
+    let reply = handle(rules, packet, NOW).reply.expect("an answer");
+    Packet::parse(&reply.encode().unwrap()).unwrap()
+}
+
+const WAY: Way = Way { server: 67, client: Some(68), ethernet: true };
+const NOBODY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68);
+
+#[test]
+fn options_51_58_and_59_halve_and_take_seven_eighths() {
+    let offer = answer(&mut rules(), &from(2, Kind::Discover, &[]));
+    assert_eq!([51, 58, 59].map(|code| offer.number(code).unwrap()), [600, 300, 525]);
+}
+
+#[test]
+fn a_lease_without_end_does_not_overflow() {
+    let mut settings = settings();
+    settings.common.lease = Some(Duration::MAX);
+    let mut rules = made(settings).unwrap();
+    assert_eq!(answer(&mut rules, &from(2, Kind::Discover, &[])).number(51), Some(u32::MAX));
+    lease(&mut rules, 2, NOW).unwrap();
+    assert_eq!(rules.bound(NOW)[0].expires, u64::MAX);
+}
+
+#[test]
+fn option_61_is_echoed_and_does_not_change_who_a_client_is() {
+    let mut rules = rules();
+    let with = |id: &[u8]| from(7, Kind::Discover, &[(61, id.to_vec())]);
+    let first = answer(&mut rules, &with(b"\x01rom"));
+    let second = answer(&mut rules, &with(b"\xffinstalled system"));
+    assert_eq!((first.yiaddr, &first.options[&61]), (second.yiaddr, &b"\x01rom".to_vec()));
+}
+
+#[test]
+fn option_61_names_a_client_without_hardware_address() {
+    let mut rules = rules();
+    let infiniband = |id: u8| Packet { htype: 32, chaddr: Vec::new(), ..from(0, Kind::Discover, &[(61, vec![0, id])]) };
+    let (first, second) = (answer(&mut rules, &infiniband(1)), answer(&mut rules, &infiniband(2)));
+    assert_ne!(first.yiaddr, second.yiaddr);
+    assert!(handle(&mut rules, &Packet { chaddr: Vec::new(), ..from(0, Kind::Discover, &[]) }, NOW).reply.is_none());
+}
+
+#[test]
+fn a_request_that_names_another_server_is_not_ours() {
+    let mut rules = rules();
+    lease(&mut rules, 7, NOW).unwrap();
+    let other = from(7, Kind::Request, &[address(50, ip(100)), address(54, ip(9))]);
+    let outcome = handle(&mut rules, &other, NOW);
+    assert!(outcome.reply.is_none() && outcome.events.iter().any(|event| event.event == "foreign"));
+    assert_eq!(rules.bound(NOW).len(), 1, "what it has stays its own");
+}
+
+#[test]
+fn a_broadcast_flag_a_ciaddr_and_a_relay_each_get_their_way_of_reply() {
+    let mut rules = rules();
+    let question = from(7, Kind::Discover, &[]);
+    let offer = answer(&mut rules, &question);
+    let to = |ip, port| Target::Address(SocketAddrV4::new(ip, port));
+    let mine = SocketAddrV4::new(offer.yiaddr, 68);
+    assert_eq!(WAY.target(&question, &offer, NOBODY, false), Target::Link { mac: [2, 0, 0, 0, 0, 7], to: mine });
+    let loud = Packet { broadcast: true, ..question.clone() };
+    assert_eq!(WAY.target(&loud, &offer, NOBODY, false), to(Ipv4Addr::BROADCAST, 68));
+    let renews = Packet { ciaddr: ip(50), ..question.clone() };
+    assert_eq!(WAY.target(&renews, &offer, NOBODY, false), to(ip(50), 68));
+    let relayed = relayed(question.clone(), ip(3), &[]);
+    assert_eq!(WAY.target(&relayed, &offer, NOBODY, false), to(ip(3), 67));
+    // A NAK must reach whoever uses an address that is wrong here: everybody, or the relay.
+    let nak = super::reply::nak(&renews, SERVER, "no");
+    assert_eq!(WAY.target(&renews, &nak, NOBODY, false), to(Ipv4Addr::BROADCAST, 68));
+    assert!(super::reply::nak(&relayed, SERVER, "no").broadcast, "the relay is told to broadcast it");
+    // No Ethernet, no hardware address to send to.
+    let way = Way { ethernet: false, ..WAY };
+    assert_eq!(way.target(&question, &offer, NOBODY, false), to(Ipv4Addr::BROADCAST, 68));
+}
+
+#[test]
+fn replies_are_padded_to_300_bytes() {
+    let mut rules = made(Settings { common: Changes::default(), ..settings() }).unwrap();
+    for kind in [Kind::Discover, Kind::Inform] {
+        let reply = handle(&mut rules, &from(7, kind, &[]), NOW).reply.unwrap();
+        assert_eq!(reply.encode().unwrap().len(), 300);
+    }
+}
+
+#[test]
+fn option_57_is_respected_and_one_too_small_is_not_believed() {
+    let mut rules = rules();
+    let big = (150..170).map(|code| (code, vec![b'x'; 100]));
+    rules.settings.common.options.extend(big);
+    for (size, limit) in
+        [(None, COMMON), (Some(10u16), COMMON), (Some(600), 572), (Some(1500), 1472), (Some(9000), 1472)]
+    {
+        let options: Vec<_> = size.map(|size| (57, size.to_be_bytes().to_vec())).into_iter().collect();
+        let length = handle(&mut rules, &from(1, Kind::Discover, &options), NOW).reply.unwrap().encode().unwrap().len();
+        assert!(length <= limit && length > limit - 103, "{size:?}: {length}");
+    }
+}
+
+#[test]
+fn options_in_an_overloaded_file_field_count() {
+    let mut bytes = from(7, Kind::Discover, &[(52, vec![1])]).encode().unwrap();
+    // Option 50 in `file`.
+    bytes[108..115].copy_from_slice(&[50, 4, 10, 0, 0, 102, 255]);
+    let reply = answer(&mut rules(), &Packet::parse(&bytes).unwrap());
+    assert_eq!(reply.yiaddr, ip(102));
+}
+
+#[test]
+fn long_options_are_split_and_joined_again() {
+    let mut rules = rules();
+    rules.settings.common.options.insert(43, (0..700).map(|n| n as u8).collect());
+    let question = from(7, Kind::Discover, &[(57, vec![5, 220])]);
+    let bytes = handle(&mut rules, &question, NOW).reply.unwrap().encode().unwrap();
+    assert_eq!(bytes.windows(2).filter(|pair| *pair == [43, 255]).count(), 2, "two whole parts and a rest");
+    assert_eq!(Packet::parse(&bytes).unwrap().options[&43].len(), 700);
+}
+
+#[test]
+fn no_option_53_means_bootp() {
+    let mut rules = rules();
+    let bootp = |mac| Packet { xid: 7, chaddr: vec![2, 0, 0, 0, 0, mac], ..Packet::default() };
+    let reply = answer(&mut rules, &bootp(1));
+    assert_eq!((reply.yiaddr, reply.file.as_slice()), (ip(20), b"boot.ipxe".as_slice()));
+    assert!([51, 53, 54, 58].iter().all(|code| !reply.options.contains_key(code)));
+    assert!(handle(&mut rules, &bootp(9), NOW).reply.is_none(), "no address for ever for a stranger");
+    assert_eq!(rules.bound(NOW)[0].expires, u64::MAX);
+}
+
+/// A server with a network of its own and one behind a relay.
+fn two() -> Rules {
+    let mut far = Network::new("10.9.0.0/24".parse().unwrap(), vec!["10.9.0.100-110".parse().unwrap()]);
+    far.given.router = Some(vec![Ipv4Addr::new(10, 9, 0, 1)]);
+    let mut settings = settings();
+    settings.networks.push(far);
+    made(settings).unwrap()
+}
+
+#[test]
+fn a_relays_address_chooses_the_subnet() {
+    let mut rules = two();
+    let reply = answer(&mut rules, &relayed(from(7, Kind::Discover, &[]), Ipv4Addr::new(10, 9, 0, 1), &[]));
+    assert_eq!((reply.yiaddr, reply.address(3)), (Ipv4Addr::new(10, 9, 0, 100), Some(Ipv4Addr::new(10, 9, 0, 1))));
+    assert_eq!(answer(&mut rules, &from(8, Kind::Discover, &[])).yiaddr, ip(100), "the wire's own");
+    let stranger = relayed(from(7, Kind::Discover, &[]), Ipv4Addr::new(10, 8, 0, 1), &[]);
+    assert!(handle(&mut rules, &stranger, NOW).reply.is_none());
+}
+
+#[test]
+fn option_82_5_chooses_the_subnet_before_the_relays_address() {
+    let link = [5, 4, 10, 9, 0, 0];
+    let reply = answer(&mut two(), &relayed(from(7, Kind::Discover, &[]), ip(3), &link));
+    assert_eq!((reply.yiaddr, reply.giaddr), (Ipv4Addr::new(10, 9, 0, 100), ip(3)));
+}
+
+#[test]
+fn option_118_chooses_the_subnet() {
+    let question = from(7, Kind::Discover, &[address(118, Ipv4Addr::new(10, 9, 0, 0))]);
+    assert_eq!(answer(&mut two(), &question).yiaddr, Ipv4Addr::new(10, 9, 0, 100));
+}
+
+#[test]
+fn a_client_behind_a_relay_renews_with_the_server_itself() {
+    let mut rules = two();
+    let relay = Ipv4Addr::new(10, 9, 0, 1);
+    let offer = answer(&mut rules, &relayed(from(7, Kind::Discover, &[]), relay, &[]));
+    let request = from(7, Kind::Request, &[address(50, offer.yiaddr), address(54, offer.address(54).unwrap())]);
+    assert_eq!(answer(&mut rules, &relayed(request, relay, &[])).kind(), Some(Kind::Ack));
+    let renews = Packet { ciaddr: offer.yiaddr, ..from(7, Kind::Request, &[]) };
+    assert_eq!(answer(&mut rules, &renews).kind(), Some(Kind::Ack));
+}
+
+#[test]
+fn option_82_is_echoed_last() {
+    let bytes = handle(&mut rules(), &relayed(from(7, Kind::Discover, &[]), ip(3), &[1, 2, 9, 9]), NOW);
+    let bytes = bytes.reply.unwrap().encode().unwrap();
+    let end = bytes.iter().rposition(|byte| *byte == 255).unwrap();
+    assert_eq!(bytes[end - 6..end], [82, 4, 1, 2, 9, 9]);
+}
+
+#[test]
+fn option_82_11_is_the_server_that_a_client_sees() {
+    let mut rules = rules();
+    let option = [11, 4, 10, 0, 0, 3];
+    let offer = answer(&mut rules, &relayed(from(7, Kind::Discover, &[]), ip(3), &option));
+    assert_eq!(offer.address(54), Some(ip(3)));
+    let request = from(7, Kind::Request, &[address(50, offer.yiaddr), address(54, ip(3))]);
+    assert_eq!(answer(&mut rules, &relayed(request, ip(3), &option)).kind(), Some(Kind::Ack));
+}
+
+#[test]
+fn hosts_are_known_by_uuid_and_by_the_port_of_a_relay() {
+    let mut settings = settings();
+    let given = |last| Changes { ip: Some(ip(last)), ..Changes::default() };
+    let uuid = "00112233-4455-6677-8899-aabbccddeeff";
+    settings.hosts.add(Key::Uuid(uuid.into()), given(30)).unwrap();
+    settings.hosts.add(Key::Port(b"slot1/port7".to_vec()), given(31)).unwrap();
+    let mut rules = made(settings).unwrap();
+    let mut id = vec![0];
+    id.extend((0..16).map(|n| n * 17));
+    assert_eq!(answer(&mut rules, &from(7, Kind::Discover, &[(97, id)])).yiaddr, ip(30));
+    let port = [&[1, 11], b"slot1/port7".as_slice()].concat();
+    assert_eq!(answer(&mut rules, &relayed(from(8, Kind::Discover, &[]), ip(3), &port)).yiaddr, ip(31));
+}
+
+#[test]
+fn an_address_that_is_new_to_its_client_is_probed_and_one_that_it_knows_is_not() {
+    let mut rules = rules();
+    let discover = |rules: &mut Rules, mac| handle(rules, &from(mac, Kind::Discover, &[]), NOW).probe;
+    assert_eq!(discover(&mut rules, 7), Some(ip(100)));
+    assert_eq!(discover(&mut rules, 7), None, "it was asked about");
+    assert_eq!(discover(&mut rules, 1), None, "a host's own");
+    // Somebody has it: the client gets another one, and nobody this one for a while.
+    let outcome = rules.conflict(&from(7, Kind::Discover, &[]), ip(100), "02:ff", NOW);
+    assert_eq!((outcome.events[0].event, outcome.records[0].state), ("conflict", State::Declined));
+    assert_eq!(answer(&mut rules, &from(7, Kind::Discover, &[])).yiaddr, ip(101));
+}
+
+#[test]
+fn a_lease_that_is_over_is_told_and_comes_back_to_its_client() {
+    let mut rules = rules();
+    let mine = lease(&mut rules, 7, NOW).unwrap();
+    assert!(rules.sweep(NOW + 599).is_empty());
+    let over = rules.sweep(NOW + 600);
+    assert_eq!((over[0].event, over[0].ip.clone()), ("expired", mine.to_string()));
+    assert_eq!(lease(&mut rules, 8, NOW + 601), Some(ip(101)), "never used ones first");
+    assert_eq!(lease(&mut rules, 7, NOW + 700), Some(mine));
+}
+
+#[test]
+fn option_60_is_answered_by_its_beginning() {
+    let list = [
+        ("PXEClient", 0, Some("PXEClient")),
+        ("HTTPClient", 16, Some("HTTPClient")),
+        ("MSFT 5.0", 0, None),
+        // UEFI takes the echo as a call to port 4011, which is a proxy's.
+        ("PXEClient", 7, None),
+    ];
+    for (class, arch, told) in list {
+        let reply = answer(&mut rules(), &firmware(7, arch, class));
+        assert_eq!(reply.text(60).as_deref(), told, "{class}");
+    }
+}
+
+#[test]
+fn option_93_is_a_list_whose_first_number_counts() {
+    let mut settings = settings();
+    let file = |name: &str| Changes { bootfile: Some(name.into()), ..Changes::default() };
+    settings.classes = [(vec![0], "bios"), (vec![7, 9], "x64"), (vec![11], "arm64"), (vec![16], "http")]
+        .map(|(arch, name)| Class { arch, given: file(name), ..Class::default() })
+        .to_vec();
+    let mut rules = made(settings).unwrap();
+    let list = |archs: &[u8]| from(7, Kind::Discover, &[(93, archs.to_vec())]);
+    for (archs, name) in [
+        (&[0, 0][..], "bios"),
+        (&[0, 7], "x64"),
+        (&[0, 9, 0, 0], "x64"),
+        (&[0, 11], "arm64"),
+        (&[0, 16, 0, 7], "http"),
+        (&[0, 27], "boot.ipxe"),
+        (&[7], "boot.ipxe"),
+    ] {
+        assert_eq!(answer(&mut rules, &list(archs)).file, name.as_bytes(), "{archs:?}");
+    }
+}
+
+#[test]
+fn option_97_may_be_absent_and_is_echoed() {
+    let mut rules = rules();
+    assert!(!answer(&mut rules, &firmware(7, 7, "PXEClient")).options.contains_key(&97));
+    for id in [vec![0; 17], vec![9; 5]] {
+        let mut question = firmware(7, 7, "PXEClient");
+        question.options.insert(97, id.clone());
+        assert_eq!(answer(&mut rules, &question).options[&97], id);
+    }
+}
+
+#[test]
+fn the_boot_file_stands_in_the_header_and_in_66_and_67_when_asked() {
+    let mut rules = rules();
+    let reply = answer(&mut rules, &firmware(7, 7, "PXEClient"));
+    assert_eq!((reply.siaddr, reply.sname, reply.file), (SERVER, b"10.0.0.1".to_vec(), b"boot.ipxe".to_vec()));
+    assert_eq!((&reply.options[&66], &reply.options[&67]), (&b"10.0.0.1".to_vec(), &b"boot.ipxe".to_vec()));
+    let reply = answer(&mut rules, &from(8, Kind::Discover, &[]));
+    assert_eq!((reply.file.as_slice(), reply.options.get(&67)), (b"boot.ipxe".as_slice(), None));
+}
+
+#[test]
+fn option_43_sends_bios_straight_to_the_file_and_leaves_uefi_alone() {
+    let mut rules = rules();
+    assert_eq!(answer(&mut rules, &firmware(7, 0, "PXEClient")).options[&43], [6, 1, 8, 255]);
+    assert!(!answer(&mut rules, &firmware(7, 7, "PXEClient")).options.contains_key(&43));
+}
+
+#[test]
+fn http_boot_is_echoed_and_gets_its_url_in_67() {
+    let mut settings = settings();
+    let url = format!("http://10.0.0.1/{}/ipxe.efi", "x".repeat(130));
+    settings.common.bootfile = Some(url.clone());
+    let mut question = firmware(7, 16, "HTTPClient");
+    question.options.remove(&55);
+    let reply = answer(&mut made(settings).unwrap(), &question);
+    assert_eq!((reply.text(60).as_deref(), reply.text(67)), (Some("HTTPClient"), Some(url)));
+    assert!(reply.file.is_empty(), "too long for its field, and not cut");
+}
+
+#[test]
+fn ipxe_by_77_bare_or_framed_or_by_175_is_not_sent_in_a_circle() {
+    let mut settings = settings();
+    let loader = Changes { bootfile: Some("ipxe.efi".into()), ..Changes::default() };
+    settings.classes = vec![
+        Class { user_class: Some("iPXE".into()), ..Class::default() },
+        Class { has: Some(175), ..Class::default() },
+        Class { given: loader, ..Class::default() },
+    ];
+    let mut rules = made(settings).unwrap();
+    let mut ask = |option: Option<(u8, &[u8])>| {
+        let mut question = firmware(7, 7, "PXEClient");
+        question.options.extend(option.map(|(code, data)| (code, data.to_vec())));
+        String::from_utf8(answer(&mut rules, &question).file).unwrap()
+    };
+    assert_eq!(ask(None), "ipxe.efi");
+    for option in [(77, &b"iPXE"[..]), (77, b"\x04iPXE"), (175, &[1, 1, 1])] {
+        assert_eq!(ask(Some(option)), "boot.ipxe", "{option:?}");
+    }
+}
+
+#[test]
+fn options_128_to_135_and_155_and_any_other_pass_as_given() {
+    let mut rules = rules();
+    let codes: Vec<u8> = (128..=135).chain([155, 224, 252, 254]).collect();
+    rules.settings.common.options = codes.iter().map(|code| (*code, vec![*code, 0, 255])).collect();
+    let reply = answer(&mut rules, &from(7, Kind::Discover, &[]));
+    for code in codes {
+        assert_eq!(reply.options[&code], [code, 0, 255]);
+    }
+}
+
+#[test]
+fn a_raspberry_pi_hears_its_words_and_its_server() {
+    let mut settings = settings();
+    let mut given = Changes { bootfile: Some("bootcode.bin".into()), ..Changes::default() };
+    given.options.insert(43, b"Raspberry Pi Boot".to_vec());
+    settings.classes = vec![Class { mac: vec![vec![2, 0, 0]], given, ..Class::default() }];
+    let reply = answer(&mut made(settings).unwrap(), &firmware(7, 0, "PXEClient"));
+    assert_eq!((reply.text(43).as_deref(), reply.text(66).as_deref()), (Some("Raspberry Pi Boot"), Some("10.0.0.1")));
+}
+
+#[test]
+fn a_proxy_offers_no_address_and_tells_firmware_alone() {
+    let mut rules = made(Settings { mode: Mode::Proxy, ..settings() }).unwrap();
+    let offer = answer(&mut rules, &firmware(7, 7, "PXEClient"));
+    assert_eq!((offer.kind(), offer.yiaddr, offer.siaddr), (Some(Kind::Offer), Ipv4Addr::UNSPECIFIED, SERVER));
+    assert_eq!((offer.text(60).as_deref(), offer.file.as_slice()), (Some("PXEClient"), b"boot.ipxe".as_slice()));
+    assert!([1, 3, 51].iter().all(|code| !offer.options.contains_key(code)), "nothing of addresses");
+    let mut request = Packet { ciaddr: ip(77), ..firmware(7, 7, "PXEClient") };
+    request.options.insert(53, vec![Kind::Request as u8]);
+    let told = answer(&mut rules, &request);
+    assert_eq!(
+        (told.kind(), told.yiaddr, told.file.as_slice()),
+        (Some(Kind::Ack), Ipv4Addr::UNSPECIFIED, b"boot.ipxe".as_slice())
+    );
+    assert_eq!(
+        WAY.target(&request, &told, SocketAddrV4::new(ip(77), 4011), true),
+        Target::Address(SocketAddrV4::new(ip(77), 4011))
+    );
+    assert!(handle(&mut rules, &from(7, Kind::Discover, &[]), NOW).reply.is_none(), "no firmware");
+    assert!(rules.bound(NOW).is_empty());
+}
+
+#[test]
+fn discovery_gives_addresses_in_order_and_each_machine_keeps_its_own() {
+    let mut rules = made(Settings { mode: Mode::Discover("hosts".into()), ..settings() }).unwrap();
+    // Whatever it wishes for.
+    let wish = from(9, Kind::Discover, &[address(50, ip(102))]);
+    let offer = answer(&mut rules, &wish);
+    let request = from(9, Kind::Request, &[address(50, offer.yiaddr), address(54, SERVER)]);
+    let learned = handle(&mut rules, &request, NOW).learned.unwrap();
+    assert_eq!(learned, (Key::Mac(Mac([2, 0, 0, 0, 0, 9])), ip(100)));
+    assert_eq!(lease(&mut rules, 8, NOW), Some(ip(101)));
+    assert_eq!(lease(&mut rules, 9, NOW + 9_000_000), Some(ip(100)), "for good");
+}

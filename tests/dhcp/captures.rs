@@ -1,0 +1,76 @@
+//! What real clients and the server said to each other, recorded: the rules still answer each question with the same packet.
+//!
+//! The captures are those of the clients in `clients.rs` and `firmware.rs`, taken by tcpdump beside the server.
+
+use std::path::Path;
+use std::time::Duration;
+
+use kar::kit::dhcp::packet::Kind;
+use kar::kit::dhcp::{Changes, Class, Network, Packet, Rules, Settings, Wire, frame};
+
+/// The DHCP messages of a capture (pcap, Ethernet), in their order.
+fn messages(path: &Path) -> Vec<Packet> {
+    let bytes = std::fs::read(path).unwrap();
+    assert_eq!(bytes[..4], [0xd4, 0xc3, 0xb2, 0xa1], "a capture of a little-endian machine");
+    let mut rest = &bytes[24..];
+    let mut found = Vec::new();
+    while rest.len() > 16 {
+        let length = u32::from_le_bytes(rest[8..12].try_into().unwrap()) as usize;
+        let (_, _, payload) = frame::read(&rest[16 + 14..16 + length]).expect("only UDP was captured");
+        found.push(Packet::parse(payload).unwrap());
+        rest = &rest[16 + length..];
+    }
+    found
+}
+
+/// As the server was set up when they were taken.
+fn rules() -> Rules {
+    let given = |file: &str| Changes { bootfile: Some(file.into()), ..Changes::default() };
+    let network = Network::new("10.200.0.0/14".parse().unwrap(), vec!["10.201.0.10-50".parse().unwrap()]);
+    let settings = Settings {
+        networks: vec![network],
+        classes: vec![
+            Class { user_class: Some("iPXE".into()), given: given("boot.ipxe"), ..Class::default() },
+            Class { arch: vec![7, 9], given: given("ipxe.efi"), ..Class::default() },
+            Class { vendor_class: Some("PXEClient".into()), given: given("undionly.kpxe"), ..Class::default() },
+        ],
+        common: Changes {
+            router: Some(vec![[10, 200, 0, 254].into()]),
+            lease: Some(Duration::from_secs(600)),
+            ..given("boot.ipxe")
+        },
+        ..Settings::default()
+    };
+    Rules::new(settings, vec![Wire::new("eth0", [10, 200, 0, 1].into())]).unwrap()
+}
+
+/// Each question's answer, which may come some packets later: those of the capture with its number.
+fn replay(name: &str, kinds: &[Kind]) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/dhcp/captures/{name}.pcap"));
+    let all = messages(&path);
+    let mut rules = rules();
+    let mut seen = Vec::new();
+    for (at, question) in all.iter().enumerate().filter(|(_, packet)| packet.op == 1) {
+        let outcome = rules.handle(question, 0, &Changes::default(), 1_000_000 + at as u64);
+        let Some(reply) = outcome.reply else { continue };
+        let reply = Packet::parse(&reply.encode().unwrap()).unwrap();
+        seen.extend(reply.kind());
+        assert!(all[at..].contains(&reply), "{name}: packet {at} is answered otherwise now: {reply:?}");
+    }
+    assert!(kinds.iter().all(|kind| seen.contains(kind)), "{name}: {seen:?}");
+    assert!(all.iter().any(|packet| packet.kind() == Some(Kind::Request)), "{name}");
+}
+
+#[test]
+fn clients_of_systems_are_answered_as_recorded() {
+    for name in ["dhclient", "udhcpc", "dhcpcd"] {
+        replay(name, &[Kind::Offer, Kind::Ack]);
+    }
+}
+
+#[test]
+fn firmware_is_answered_as_recorded() {
+    for name in ["pxe-bios", "pxe-uefi"] {
+        replay(name, &[Kind::Offer, Kind::Ack]);
+    }
+}

@@ -1,0 +1,106 @@
+//! The network boot ROMs of QEMU, BIOS and UEFI: real firmware from power-on to its boot file.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kar::kit::dhcp::{Changes, Class, Setup};
+use kar::kit::tftp;
+
+use crate::harness;
+use crate::rig::{Rig, rig, text};
+
+/// Emulated machines share two cores with all other tests.
+const BOOT: Duration = Duration::from_secs(400);
+
+/// A machine on node 2, its card joined to the wire.
+fn machine(rig: &Rig, card: &str, more: &[&str]) {
+    harness::need("qemu-system-x86_64", "qemu-system-x86");
+    let ip = |args: &[&str]| rig.net.run(2, "ip", args);
+    ip(&["link", "add", "br1", "type", "bridge", "forward_delay", "0"]);
+    ip(&["tuntap", "add", "tap0", "mode", "tap"]);
+    for port in ["eth0", "tap0"] {
+        ip(&["link", "set", port, "master", "br1", "up"]);
+    }
+    ip(&["link", "set", "br1", "up"]);
+    let card = format!("virtio-net-pci,netdev=wire,mac=52:54:00:77:00:07{card}");
+    let args = ["-accel", "tcg", "-m", "256", "-display", "none", "-monitor", "none", "-serial", "none"];
+    let net = ["-boot", "n", "-netdev", "tap,id=wire,ifname=tap0,script=no,downscript=no", "-device", &card];
+    rig.net.background(2, "qemu-system-x86_64", &[&args, &net[..], more].concat());
+}
+
+/// Serves addresses and files; loaders go to what is no iPXE, the script to what is.
+fn serve(rig: &Rig, root: &Path) -> (kar::kit::dhcp::Server, tftp::Server) {
+    let mut setup: Setup = rig.setup();
+    let given = |file: &str| Changes { bootfile: Some(file.into()), ..Changes::default() };
+    setup.settings.classes = vec![
+        Class { user_class: Some("iPXE".into()), given: given("boot.ipxe"), ..Class::default() },
+        Class { arch: vec![7, 9], given: given("ipxe.efi"), ..Class::default() },
+        Class { vendor_class: Some("PXEClient".into()), given: given("undionly.kpxe"), ..Class::default() },
+    ];
+    let settings = tftp::Settings {
+        bind: "10.77.0.1:69".parse().unwrap(),
+        root: Some(root.to_path_buf()),
+        read: None,
+        write: None,
+        inbox: None,
+        block: 65464,
+        limit: 1 << 20,
+    };
+    let files = rig.net.inside(1, || tftp::Server::start(&rig.host, settings).unwrap());
+    (rig.start(1, setup).unwrap(), files)
+}
+
+fn root(rig: &Rig) -> PathBuf {
+    let root = rig.dir.path().join("tftp");
+    std::fs::create_dir(&root).unwrap();
+    std::fs::write(root.join("boot.ipxe"), "#!ipxe\nsleep 100\n").unwrap();
+    root
+}
+
+/// The first file that the machine with this lease asks for and gets.
+fn fetched(rig: &Rig, files: &tftp::Server) -> (String, String) {
+    let wait = async {
+        loop {
+            let event = files.events().next().await.expect("the server runs");
+            if event.event == "finished" {
+                return (event.path, event.client);
+            }
+        }
+    };
+    let found = rig.host.runtime().block_on(async { tokio::time::timeout(BOOT, wait).await });
+    found.expect("a boot file is fetched")
+}
+
+#[test]
+fn a_bios_boots_its_rom_to_the_script() {
+    harness::need("qemu-system-x86_64", "qemu-system-x86");
+    assert!(Path::new("/usr/lib/ipxe/qemu/pxe-virtio.rom").exists(), "this test needs ipxe-qemu");
+    let rig = rig(2);
+    let (server, files) = serve(&rig, &root(&rig));
+    machine(&rig, "", &[]);
+    let (path, client) = fetched(&rig, &files);
+    let lease = server.leases().into_iter().find(|lease| lease.mac == "52:54:00:77:00:07").expect("a lease");
+    assert_eq!((path.as_str(), client), ("boot.ipxe", lease.ip.to_string()));
+}
+
+#[test]
+fn a_uefi_boots_its_own_pxe_to_ipxe_and_that_to_the_script() {
+    let code = Path::new("/usr/share/OVMF/OVMF_CODE_4M.fd");
+    assert!(code.exists(), "this test needs ovmf");
+    let ipxe = Path::new("/usr/lib/ipxe/ipxe.efi");
+    assert!(ipxe.exists(), "this test needs ipxe");
+    let rig = rig(2);
+    let root = root(&rig);
+    std::fs::copy(ipxe, root.join("ipxe.efi")).unwrap();
+    let variables = rig.dir.path().join("vars.fd");
+    std::fs::copy("/usr/share/OVMF/OVMF_VARS_4M.fd", &variables).unwrap();
+    let (server, files) = serve(&rig, &root);
+    let code = format!("if=pflash,format=raw,readonly=on,file={}", code.display());
+    let variables = format!("if=pflash,format=raw,file={}", text(&variables));
+    // Without a ROM of its own the card is driven by the firmware, whose own PXE asks.
+    machine(&rig, ",romfile=", &["-machine", "q35", "-drive", &code, "-drive", &variables]);
+    assert_eq!(fetched(&rig, &files).0, "ipxe.efi");
+    let (path, client) = fetched(&rig, &files);
+    let lease = server.leases().into_iter().find(|lease| lease.mac == "52:54:00:77:00:07").expect("a lease");
+    assert_eq!((path.as_str(), client), ("boot.ipxe", lease.ip.to_string()), "iPXE is one machine with its firmware");
+}

@@ -1,0 +1,117 @@
+//! Several servers on one wire.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use kar::kit::dhcp::{Changes, Mode, Network, Server, Settings, Setup, client};
+
+use crate::harness::{self, eventually};
+use crate::rig::{LONG, Rig, rig, text};
+
+const LOOK: Duration = Duration::from_secs(2);
+
+fn ask(rig: &Rig, node: usize, arch: Option<u16>) -> client::Granted {
+    let ask = client::Ask { arch, timeout: Some(LONG), ..Default::default() };
+    rig.net.inside(node, || rig.host.wait(client::request("eth0", &ask)).unwrap())
+}
+
+/// dnsmasq on a node, once it answers.
+fn dnsmasq(rig: &Rig, node: usize, more: &[&str]) {
+    harness::need("dnsmasq", "dnsmasq-base");
+    let (leases, pid) = (rig.dir.path().join("dnsmasq-leases"), rig.dir.path().join("dnsmasq-pid"));
+    let leases = format!("--dhcp-leasefile={}", text(&leases));
+    let pid_file = format!("--pid-file={}", text(&pid));
+    let args = ["-k", "-p", "0", "-C", "/dev/null", "-u", "root", "--interface=eth0", "--no-ping", &leases, &pid_file];
+    rig.net.background(node, "dnsmasq", &[&args, more].concat());
+    eventually(LONG, "dnsmasq listens", || rig.net.run(node, "ss", &["-ulnH"]).contains(":67 "));
+}
+
+fn proxy(rig: &Rig, bootfile: &str) -> Setup {
+    let common = Changes { bootfile: Some(bootfile.into()), ..Changes::default() };
+    let settings = Settings { mode: Mode::Proxy, common, ..Settings::default() };
+    Setup { settings, ..rig.setup() }
+}
+
+#[test]
+fn a_second_full_server_refuses_to_start_and_says_who_answers() {
+    let rig = rig(3);
+    let first = rig.serve(None);
+    let second =
+        |look| rig.start(2, Setup { look, ..rig.setup() }).err().map(|fault| (fault.kind.to_string(), fault.message));
+    rig.net.run(2, "ip", &["addr", "add", "10.77.0.2/24", "dev", "eth0"]);
+    let (kind, message) = second(LOOK).expect("it refuses");
+    assert_eq!(kind, "dhcp.foreign");
+    assert!(message.contains("10.77.0.1 answers"), "{message}");
+    assert!(first.leases().is_empty(), "looking takes no address");
+    // Told to, it starts; and where nobody answers.
+    assert_eq!(second(Duration::ZERO), None);
+    first.stop();
+    assert_eq!(second(LOOK), None);
+}
+
+#[test]
+fn a_full_server_refuses_beside_dnsmasq_and_a_proxy_gives_it_boot_files() {
+    let rig = rig(4);
+    dnsmasq(&rig, 1, &["--dhcp-range=10.77.0.200,10.77.0.220,1h"]);
+    for (node, address) in [(2, "10.77.0.2/24"), (3, "10.77.0.3/24")] {
+        rig.net.run(node, "ip", &["addr", "add", address, "dev", "eth0"]);
+    }
+    let fault = rig.start(2, Setup { look: LOOK, ..rig.setup() }).err().expect("it refuses");
+    assert!(fault.kind == "dhcp.foreign" && fault.message.contains("10.77.0.1"), "{fault}");
+
+    // Address from dnsmasq, boot file from the proxy; who is no firmware hears nothing of it.
+    let proxy = rig.start(2, proxy(&rig, "ipxe.efi")).unwrap();
+    let lease = ask(&rig, 4, Some(7));
+    assert_eq!((lease.server.to_string().as_str(), lease.bootfile.as_str()), ("10.77.0.1", "ipxe.efi"));
+    assert_eq!(lease.next_server, "10.77.0.2");
+    assert!(lease.ip.octets()[3] >= 200, "{}", lease.ip);
+    let plain = ask(&rig, 4, None);
+    assert_eq!((plain.server.to_string().as_str(), plain.bootfile.as_str()), ("10.77.0.1", ""));
+    let offers: HashMap<_, _> = proxy.counters().into_iter().collect();
+    assert_eq!(offers["offers"], 1);
+
+    // A full server with other addresses beside both, told to: each does its part.
+    let network = Network::new("10.77.0.0/24".parse().unwrap(), vec!["10.77.0.100-110".parse().unwrap()]);
+    let settings = Settings { networks: vec![network], ..Settings::default() };
+    let full: Server = rig.start(3, Setup { settings, ..rig.setup() }).unwrap();
+    let lease = ask(&rig, 4, Some(7));
+    assert_eq!(lease.bootfile, "ipxe.efi");
+    let from = lease.server.to_string();
+    assert!(["10.77.0.1", "10.77.0.3"].contains(&from.as_str()), "{from}");
+    assert_eq!(full.leases().len(), usize::from(from == "10.77.0.3"));
+}
+
+#[test]
+fn a_proxy_serves_beside_a_server_on_its_own_machine() {
+    let rig = rig(2);
+    dnsmasq(&rig, 1, &["--bind-interfaces", "--dhcp-range=10.77.0.200,10.77.0.220,1h"]);
+    let _proxy = rig.start(1, proxy(&rig, "undionly.kpxe")).unwrap();
+    let lease = ask(&rig, 2, Some(0));
+    assert_eq!((lease.bootfile.as_str(), lease.ip.octets()[3] >= 200), ("undionly.kpxe", true));
+    // What is sent to the server's own address still reaches it.
+    rig.net.run(2, "ip", &["addr", "add", &format!("{}/24", lease.ip), "dev", "eth0"]);
+    let renew = client::Ask { server: Some(lease.server), timeout: Some(LONG), ..Default::default() };
+    let again = rig.net.inside(2, || rig.host.wait(client::renew("eth0", lease.ip, &renew)).unwrap());
+    assert_eq!(again.server.to_string(), "10.77.0.1");
+}
+
+#[test]
+fn discovery_writes_pairs_that_a_server_reads_back() {
+    let rig = rig(4);
+    let hosts = rig.dir.path().join("hosts");
+    let network = Network::new("10.77.0.0/24".parse().unwrap(), vec!["10.77.0.11-20".parse().unwrap()]);
+    let settings =
+        Settings { mode: Mode::Discover(hosts.clone()), networks: vec![network.clone()], ..Settings::default() };
+    let server = rig.start(1, Setup { settings, ..rig.setup() }).unwrap();
+    // Switched on in this order.
+    for (node, last) in [(4, 11), (2, 12), (3, 13)] {
+        assert_eq!(ask(&rig, node, Some(0)).ip.octets()[3], last);
+    }
+    server.stop();
+    assert_eq!(std::fs::read_to_string(&hosts).unwrap().lines().count(), 3);
+    let known = kar::kit::dhcp::sites::hosts(&hosts).unwrap();
+    let network = Network { ranges: Vec::new(), ..network };
+    let settings = Settings { networks: vec![network], hosts: known, ..Settings::default() };
+    let _server = rig.start(1, Setup { settings, ..rig.setup() }).unwrap();
+    assert_eq!(ask(&rig, 2, None).ip.octets()[3], 12);
+}
