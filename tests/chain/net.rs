@@ -42,7 +42,7 @@ fn machines_find_each_other_by_broadcast() {
     runtime.block_on(eventually("it is missed", || offer.progress().nodes[2].failure.is_some()));
     door.open();
     let fault = runtime.block_on(offer.wait()).unwrap_err();
-    let words = format!("1 of 3 nodes have no complete copy: {} vanished: silent for 10.0s", net.address(4));
+    let words = format!("1 of 3 nodes have no complete copy: {} vanished: silent for 2.5s", net.address(4));
     assert!(fault.message.starts_with(&words), "{}", fault.message);
     for node in &mut nodes[..2] {
         assert!(node.wait().unwrap().success(), "its copy is whole");

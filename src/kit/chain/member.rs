@@ -26,8 +26,12 @@ pub struct Member {
     /// Where it takes data.
     pub data: SocketAddr,
     pub state: State,
-    /// Why the stream could not reach it, as said to it and to those behind.
-    pub behind: Option<String>,
+    /// Bytes it has received.
+    pub received: u64,
+    /// The last order about whom it feeds.
+    pub seq: u64,
+    /// Its copy is whole, whatever becomes of it now.
+    pub whole: bool,
     pub report: NodeReport,
     pub key: String,
 }
@@ -41,7 +45,9 @@ impl Member {
             peer: Some(peer),
             data: SocketAddr::new(address.ip(), port),
             state: State::Active,
-            behind: None,
+            received: 0,
+            seq: 0,
+            whole: false,
             report,
             key: super::proof::nonce(),
         }
@@ -57,7 +63,9 @@ impl Member {
             peer: None,
             data: address,
             state: State::Out,
-            behind: None,
+            received: 0,
+            seq: 0,
+            whole: false,
             report,
             key: String::new(),
         }

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::chunk::{Budget, End};
+use super::chunk::End;
+use super::feeder::{Feeder, Over};
 use super::gate::Arrival;
 use super::member::{Member, State};
 use super::message::{Message, clean};
@@ -17,6 +18,8 @@ use super::offer::{OfferOptions, Shared};
 use super::peer::Said;
 use super::report::{Report, speed};
 use super::source;
+use super::store::Store;
+use super::tree::Tree;
 use crate::host::{Cancel, Fault, Level, Result, Worker};
 use crate::kit::stream::Source;
 
@@ -27,8 +30,6 @@ const HANG: Duration = Duration::from_secs(1);
 
 pub(super) enum Event {
     Node(usize, Said),
-    /// The server's own link to the node at this position is over.
-    Link(usize, std::result::Result<(), String>),
     Source(Result<End>),
 }
 
@@ -46,12 +47,14 @@ pub struct Session {
     pub(super) declined: Vec<Member>,
     pub(super) next_id: usize,
     pub(super) started: Option<Instant>,
-    pub(super) budget: Budget,
-    /// Links and what else works for the session; ends with it.
+    pub(super) store: Arc<Store>,
+    pub(super) feeder: Feeder,
+    over: mpsc::UnboundedReceiver<Over>,
+    pub(super) tree: Tree,
+    /// What else works for the session; ends with it.
     pub(super) tasks: JoinSet<()>,
+    source_cancel: Cancel,
     pub(super) source_done: Option<Result<End>>,
-    /// Positions whose link broke, and until when they may say why.
-    pub(super) suspects: Vec<(Instant, usize, String)>,
     /// Positions in the order in which they were found to have failed by themselves.
     pub(super) causes: Vec<usize>,
 }
@@ -65,7 +68,9 @@ impl Session {
         worker: Worker,
     ) -> Self {
         let (tell, events) = mpsc::channel(64);
-        let budget = Budget::new(options.buffer);
+        let store = Store::new(options.buffer, false);
+        let local = options.bind.0.filter(|ip| !ip.is_unspecified());
+        let (feeder, over) = Feeder::new(store.clone(), &shared.session, &shared.secret, local);
         Session {
             shared,
             options,
@@ -78,10 +83,13 @@ impl Session {
             declined: Vec::new(),
             next_id: 0,
             started: None,
-            budget,
+            store,
+            feeder,
+            over,
+            tree: Tree::new(0, 1),
             tasks: JoinSet::new(),
+            source_cancel: Cancel::new(),
             source_done: None,
-            suspects: Vec::new(),
             causes: Vec::new(),
         }
     }
@@ -95,7 +103,7 @@ impl Session {
             self.abort_all(&fault.kind, &fault.message);
             self.settle().await;
         }
-        self.budget.close();
+        self.store.cut(&stopped());
         let report = self.report(outcome.as_ref().ok().copied());
         self.part().await;
         match outcome {
@@ -115,11 +123,17 @@ impl Session {
 
     /// From the start to the last result.
     async fn stream(&mut self, source: Box<dyn Source>) -> Result<End> {
-        let fan = self.form();
+        self.form();
         self.started = Some(Instant::now());
         let names: Vec<String> = self.members.iter().map(Member::label).collect();
         self.note(Level::Info, &format!("session `{}` starts: {}", self.shared.session, names.join(" > ")));
-        let read = source::start(source, self.budget.clone(), fan, self.shared.sent.clone(), self.worker.clone())?;
+        let read = source::start(
+            source,
+            self.store.clone(),
+            self.shared.sent.clone(),
+            &self.source_cancel,
+            self.worker.clone(),
+        )?;
         let tell = self.tell.clone();
         self.tasks.spawn(async move {
             let read = read.await.unwrap_or_else(|_| Err(Fault::stopped()));
@@ -136,18 +150,13 @@ impl Session {
                 // Whoever is left only relays, to nobody who wants it.
                 return Err(self.lossy());
             }
-            let grace = self.suspects.iter().map(|(until, ..)| *until).min();
-            let grace_over = async {
-                match grace {
-                    Some(until) => sleep_until(until).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 _ = cancel.cancelled() => return Err(stopped()),
                 Some(event) = self.events.recv() => self.take(event),
                 Some(late) = self.arrivals.recv() => self.turn_away(late),
-                () = grace_over => self.try_suspects(),
+                Some(over) = self.over.recv() => if let Err(why) = over.result {
+                    self.broken(over.position, over.epoch, &format!("the link from the server: {why}"));
+                },
             }
             self.show();
         }
@@ -156,8 +165,6 @@ impl Session {
     fn take(&mut self, event: Event) {
         match event {
             Event::Source(done) => self.source_done = Some(done),
-            Event::Link(_, Ok(())) => {}
-            Event::Link(position, Err(why)) => self.suspect(position, format!("the link from the server: {why}")),
             Event::Node(id, said) => {
                 if let Some(at) = self.members.iter().position(|m| m.id == id && m.is_active()) {
                     self.hear(at, said);
@@ -194,10 +201,11 @@ impl Session {
     }
 
     fn abort_all(&mut self, kind: &str, message: &str) {
-        self.budget.close();
+        self.store.cut(&Fault::new(kind.to_string(), message));
+        self.source_cancel.set();
         for member in self.members.iter().filter(|m| m.is_active()) {
             if let Some(peer) = &member.peer {
-                let message = Message::Abort { kind: kind.into(), message: clean(message), unless_ended: false };
+                let message = Message::Abort { kind: kind.into(), message: clean(message) };
                 peer.say(&message);
             }
         }
@@ -223,13 +231,19 @@ impl Session {
     /// Closes all connections after the last words.
     async fn part(&mut self) {
         let mut parting = JoinSet::new();
-        for peer in self.members.iter_mut().filter_map(|m| m.peer.take()) {
-            parting.spawn(peer.part());
+        for member in &mut self.members {
+            match member.peer.take() {
+                // Nobody waits for one that says nothing any more.
+                Some(peer) if member.state == State::Out => drop(tokio::spawn(peer.part())),
+                Some(peer) => drop(parting.spawn(peer.part())),
+                None => {}
+            }
         }
         // Events nobody waits for any more must not hold up a connection's end.
         self.events.close();
         let _ = timeout(SETTLE, parting.join_all()).await;
         self.tasks.abort_all();
+        self.feeder.shutdown().await;
     }
 }
 
