@@ -25,17 +25,6 @@ use crate::host::{Cancel, Fault, Level, Result, format_duration, format_size};
 /// How often the server is told how this node is.
 const STATE: Duration = Duration::from_millis(250);
 
-enum Event {
-    Server(Said),
-    Upstream(News),
-}
-
-impl From<News> for Event {
-    fn from(news: News) -> Self {
-        Event::Upstream(news)
-    }
-}
-
 struct Node {
     server: String,
     options: ReceiveOptions,
@@ -68,7 +57,7 @@ pub async fn run(
     (options.notes)(Level::Info, &format!("joined session `{session}` at {server}"));
     let address = stream.local_addr().map(|a| a.ip().to_canonical().to_string()).unwrap_or_default();
     let (tell, mut events) = mpsc::channel(64);
-    let peer = Peer::start(stream, SILENCE, tell, Event::Server);
+    let peer = Peer::start(stream, SILENCE, tell, |said| said);
     let (news, mut heard) = mpsc::channel(8);
     let (feeder, over) = Feeder::new(store.clone(), &session, &secret, options.address);
     let mut node = Node {
@@ -98,7 +87,7 @@ impl Node {
     /// Until there is a result: the sink's account, or why there is none.
     async fn work(
         &mut self,
-        events: &mut mpsc::Receiver<Event>,
+        events: &mut mpsc::Receiver<Said>,
         heard: &mut mpsc::Receiver<News>,
         entrance: &mut Option<TcpListener>,
         cancel: &Cancel,
@@ -130,7 +119,7 @@ impl Node {
                 Some(News::Broken { epoch, why }) = heard.recv() => {
                     self.peer.say(&Message::FeedDown { epoch, why: clean(&why) });
                 }
-                Some(event) = events.recv() => if self.take(event, entrance)? { break },
+                Some(said) = events.recv() => if self.take(said, entrance)? { break },
             }
         }
         self.taken.take().unwrap_or_else(|| Err(panicked("sink")))
@@ -168,27 +157,26 @@ impl Node {
     }
 
     /// Whether the server says: leave, all is well.
-    fn take(&mut self, event: Event, entrance: &mut Option<TcpListener>) -> Result<bool> {
-        match event {
-            Event::Server(Said::Message(Message::Plan(plan))) => {
+    fn take(&mut self, said: Said, entrance: &mut Option<TcpListener>) -> Result<bool> {
+        match said {
+            Said::Message(Message::Plan(plan)) => {
                 let Some(listener) = entrance.take() else {
                     return Err(Fault::new("chain.protocol", format!("{} sent a second plan", self.server)));
                 };
                 self.form(plan, listener);
             }
-            Event::Server(Said::Message(Message::Feed { seq, next })) => self.feed(seq, next),
-            Event::Server(Said::Message(Message::Abort { kind, message })) => {
+            Said::Message(Message::Feed { seq, next }) => self.feed(seq, next),
+            Said::Message(Message::Abort { kind, message }) => {
                 return Err(Fault::new(clean(&kind), clean(&message)));
             }
-            Event::Server(Said::Message(Message::Bye)) => return Ok(self.told.is_some()),
+            Said::Message(Message::Bye) => return Ok(self.told.is_some()),
             // Whoever has it all and was told to go in a moment needs no server any more.
-            Event::Server(Said::Gone(_)) if self.told == Some(self.seq) => return Ok(true),
-            Event::Server(Said::Gone(why)) => {
+            Said::Gone(_) if self.told == Some(self.seq) => return Ok(true),
+            Said::Gone(why) => {
                 let at = format_size(self.sink.written());
                 return Err(Fault::new("chain.server", format!("{} vanished: {why} at {at}", self.server)));
             }
-            Event::Server(Said::Message(_)) => {}
-            Event::Upstream(_) => {}
+            Said::Message(_) => {}
         }
         Ok(false)
     }
@@ -214,7 +202,7 @@ impl Node {
     async fn close(
         mut self,
         outcome: Result<Taken>,
-        events: &mut mpsc::Receiver<Event>,
+        events: &mut mpsc::Receiver<Said>,
         address: String,
     ) -> Result<NodeReport> {
         let mut report = NodeReport {
@@ -243,11 +231,8 @@ impl Node {
             self.sink.ended().await;
             // The server writes the failure down.
             let heard = async {
-                while let Some(event) = events.recv().await {
-                    if matches!(
-                        event,
-                        Event::Server(Said::Message(Message::Bye | Message::Abort { .. }) | Said::Gone(_))
-                    ) {
+                while let Some(said) = events.recv().await {
+                    if matches!(said, Said::Message(Message::Bye | Message::Abort { .. }) | Said::Gone(_)) {
                         return;
                     }
                 }
