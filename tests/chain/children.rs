@@ -57,6 +57,7 @@ async fn process() {
             assert_eq!(outcome.is_ok(), kept.whole(LENGTH));
             outcome.unwrap();
         }
+        ["faulty", server, folder] => crate::faults::node(server, folder).await,
         ["server", bind, nodes] => {
             let options = kar::kit::chain::OfferOptions {
                 nodes: Some(nodes.parse().unwrap()),

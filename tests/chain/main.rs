@@ -5,6 +5,7 @@
 mod children;
 mod exact;
 mod failure;
+mod faults;
 mod gather;
 #[path = "../harness/mod.rs"]
 mod harness;

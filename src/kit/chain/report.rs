@@ -1,11 +1,11 @@
 //! What a session was, and what it is while it runs.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::host::Fault;
 
 /// A session after its end.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     pub session: String,
     /// What was sent: `tar of /usr`.
@@ -27,7 +27,7 @@ pub struct Report {
 }
 
 /// One node after its end, as the server tells it or as the node itself does.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct NodeReport {
     pub name: String,
     pub address: String,
@@ -46,7 +46,7 @@ pub struct NodeReport {
     pub failure: Option<Failure>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
     pub kind: String,
     pub message: String,
