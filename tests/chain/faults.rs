@@ -18,14 +18,16 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::harness::{netns, scratch};
-use crate::parts::{PATIENCE, ends, pattern};
+use crate::parts::{Door, PATIENCE, ends, pattern};
 
 const LENGTH: u64 = 16_000_001;
+const HOLD: u64 = LENGTH * 9 / 10;
 /// Small, so that whoever stops stops the others.
 const BUFFER: u64 = 2 << 20;
 
-/// The pattern at 8 MB/s: what happens happens in the middle of it.
-struct Flow(u64, Instant);
+/// The pattern at 8 MB/s: what happens happens in the middle of it. Its end waits until all has happened that is to
+/// happen before.
+struct Flow(u64, Instant, Door);
 
 impl Source for Flow {
     fn describe(&self) -> String {
@@ -35,6 +37,9 @@ impl Source for Flow {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let due = Duration::from_secs_f64(self.0 as f64 / 8e6);
         std::thread::sleep(due.saturating_sub(self.1.elapsed()));
+        if self.0 >= HOLD {
+            self.2.pass();
+        }
         let length = (buffer.len() as u64).min(LENGTH - self.0).min(64 << 10) as usize;
         for (byte, at) in buffer[..length].iter_mut().zip(self.0..) {
             *byte = pattern(at);
@@ -162,7 +167,8 @@ fn play(name: &str, count: usize, arity: usize, script: &str) -> (Report, Room) 
     let runtime =
         net.inside(1, || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
     let options = OfferOptions { nodes: Some(count), arity, buffer: BUFFER, ..OfferOptions::new(name) };
-    let source = Box::new(Flow(0, Instant::now()));
+    let door = Door::default();
+    let source = Box::new(Flow(0, Instant::now(), door.clone()));
     let offer = net.inside(1, || runtime.block_on(Offer::open(source, options)).unwrap());
     let mut room = Room { net, folder: scratch(), nodes: Vec::new() };
     let server = format!("{}:{}", room.net.address(1), offer.address().port());
@@ -175,6 +181,9 @@ fn play(name: &str, count: usize, arity: usize, script: &str) -> (Report, Room) 
     }
     let until = Instant::now() + PATIENCE;
     for line in &lines {
+        if line.at > HOLD {
+            door.open();
+        }
         loop {
             assert!(Instant::now() < until, "`{} {}` never came to pass", line.verb, line.node);
             let progress = offer.progress();
@@ -191,6 +200,7 @@ fn play(name: &str, count: usize, arity: usize, script: &str) -> (Report, Room) 
         }
         room.fault(line);
     }
+    door.open();
     let outcome = runtime.block_on(ends(offer.wait()));
     let report = match outcome {
         Ok(report) => report,
@@ -236,6 +246,10 @@ fn hit(report: &Report, room: &Room, nodes: &[usize], kind: &str) {
 fn neighbours_are_killed_and_the_last() {
     let (report, room) = play("kills", 6, 1, "kill 2 at 20%\nkill 3 at 20%\nkill 6 at 60%");
     hit(&report, &room, &[2, 3, 6], "chain.lost");
+    let mended: Vec<&str> = report.repairs.iter().map(|repair| repair.node.as_str()).collect();
+    assert!(mended.contains(&room.net.address(5).as_str()), "{:?}", report.repairs);
+    let (count, pause) = (report.repairs.len(), report.nodes[3].pause);
+    assert!(count <= 2 && report.repairs[count - 1].to == room.net.address(2) && pause > 0.0);
 }
 
 #[test]
@@ -280,8 +294,10 @@ fn a_wedged_sink_is_named_and_its_node_relays() {
 
 #[test]
 fn a_slow_sink_is_no_failure() {
-    let (report, room) = play("slow", 3, 1, "slow 2 at 70%");
+    let (report, room) = play("slow", 3, 1, "slow 2 at 40%");
     hit(&report, &room, &[], "");
+    let stalled: Vec<f64> = report.nodes.iter().map(|node| node.stalled).collect();
+    assert!(stalled[1] > 0.5 && stalled[0] + stalled[2] < stalled[1], "the others waited for the second: {stalled:?}");
 }
 
 #[test]

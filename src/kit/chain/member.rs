@@ -9,6 +9,9 @@ use super::message::clean;
 use super::peer::Peer;
 use super::report::{Failure, NodeProgress, NodeReport, speed};
 
+/// Seconds that others wait for a sink before it is named.
+const MOMENT: f64 = 2.0;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// May still say something; with a failure, it only relays.
@@ -30,6 +33,9 @@ pub struct Member {
     pub received: u64,
     /// The last order about whom it feeds.
     pub seq: u64,
+    /// Since when others wait for its sink, and where that was then.
+    pub slow: Option<(Instant, u64)>,
+    pub named: bool,
     /// Its copy is whole, whatever becomes of it now.
     pub whole: bool,
     pub report: NodeReport,
@@ -47,6 +53,8 @@ impl Member {
             state: State::Active,
             received: 0,
             seq: 0,
+            slow: None,
+            named: false,
             whole: false,
             report,
             key: super::proof::nonce(),
@@ -65,6 +73,8 @@ impl Member {
             state: State::Out,
             received: 0,
             seq: 0,
+            slow: None,
+            named: false,
             whole: false,
             report,
             key: String::new(),
@@ -100,11 +110,19 @@ impl Member {
         self.report.mb_per_s = speed(self.report.bytes, self.report.seconds);
     }
 
+    /// The speed of its sink, while others wait for it longer than a moment.
+    pub fn slowness(&self) -> Option<f64> {
+        let (since, from) = self.slow?;
+        let seconds = since.elapsed().as_secs_f64();
+        (seconds >= MOMENT).then(|| speed(self.report.bytes.saturating_sub(from), seconds))
+    }
+
     pub fn progress(&self) -> NodeProgress {
         NodeProgress {
             name: self.report.name.clone(),
             address: self.report.address.clone(),
             bytes: self.report.bytes,
+            slow: self.slowness(),
             done: self.state == State::Done,
             failure: self.report.failure.clone(),
         }

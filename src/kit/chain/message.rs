@@ -125,6 +125,10 @@ pub struct State {
     pub busy: u64,
     /// Its memory is full of what its own sink has not taken yet: others wait for this sink.
     pub waits: bool,
+    /// Milliseconds in which others waited for this sink.
+    pub stalled: u64,
+    /// The longest time, in milliseconds, in which nothing came.
+    pub pause: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

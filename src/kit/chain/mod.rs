@@ -25,6 +25,7 @@ pub mod message;
 mod model;
 mod node;
 mod offer;
+mod pack;
 mod peer;
 mod place;
 mod plan;
@@ -48,9 +49,10 @@ use std::time::Duration;
 
 pub use knock::{KnockOptions, decline, start};
 pub use offer::{Offer, OfferOptions, Order};
+pub use pack::Compress;
 pub use place::parse_bind;
 pub use receive::{ReceiveOptions, Target, receive};
-pub use report::{Failure, NodeProgress, NodeReport, Phase, Progress, Report};
+pub use report::{Failure, NodeProgress, NodeReport, Phase, Progress, Repair, Report};
 
 use crate::host::Level;
 

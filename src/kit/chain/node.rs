@@ -41,6 +41,8 @@ struct Node {
     /// The last order about whom to feed, and the one as of which the server was told that all is done.
     seq: u64,
     told: Option<u64>,
+    /// How long others waited for its sink.
+    stalled: Duration,
     started: Instant,
     taken: Option<Result<Taken>>,
 }
@@ -75,6 +77,7 @@ pub async fn run(
         position: 0,
         seq: 0,
         told: None,
+        stalled: Duration::ZERO,
         started: Instant::now(),
         taken: None,
     };
@@ -100,6 +103,7 @@ impl Node {
                 // Who has no copy is here for those behind alone.
                 Some(Err(_)) if drained || !store.look(|ledger| ledger.feeds()) => break,
                 Some(Ok(taken)) if drained && self.told != Some(self.seq) => {
+                    self.peer.say(&Message::State(self.state(false)));
                     self.peer.say(&done(taken, self.seq));
                     self.told = Some(self.seq);
                 }
@@ -134,15 +138,24 @@ impl Node {
             self.ended(Err(Fault::new("chain.stalled", format!("its sink took nothing for {stuck} at {at}"))
                 .hint("`stall` says how long others wait for a sink that takes nothing")));
         }
-        let (received, waits) = self.store.look(|ledger| {
-            (ledger.high(), ledger.sink().is_some_and(|sink| sink < ledger.high() && sink <= ledger.acked()))
-        });
-        self.peer.say(&Message::State(State {
+        let waits =
+            self.store.look(|ledger| ledger.sink().is_some_and(|sink| sink < ledger.high() && sink <= ledger.acked()));
+        let waits = waits && self.store.is_full();
+        if waits {
+            self.stalled += STATE;
+        }
+        self.peer.say(&Message::State(self.state(waits)));
+    }
+
+    fn state(&self, waits: bool) -> State {
+        State {
             written: self.sink.written(),
-            received,
+            received: self.store.look(|ledger| ledger.high()),
             busy: self.sink.busy().as_millis() as u64,
-            waits: waits && self.store.is_full(),
-        }));
+            waits,
+            stalled: self.stalled.as_millis() as u64,
+            pause: self.store.pause().as_millis() as u64,
+        }
     }
 
     /// The sink is through. One that failed costs nobody behind anything.
@@ -210,6 +223,8 @@ impl Node {
             address,
             position: self.position,
             seconds: self.started.elapsed().as_secs_f64(),
+            stalled: self.stalled.as_secs_f64(),
+            pause: self.store.pause().as_secs_f64(),
             ..NodeReport::default()
         };
         match &outcome {

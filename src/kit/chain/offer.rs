@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::pack::Compress;
 use super::proof::Secret;
 use super::report::{NodeProgress, Phase, Progress, Report};
 use super::session::Session;
@@ -43,6 +44,11 @@ pub struct OfferOptions {
     /// Bytes of the stream that the server holds at most.
     pub buffer: u64,
     pub token: Option<String>,
+    /// Compression on the wire.
+    pub compress: Compress,
+    /// Nodes that are through wait until all are, and leave with this pause between them. `None`: each leaves once it is
+    /// through.
+    pub release: Option<Duration>,
     pub notes: Notes,
 }
 
@@ -58,6 +64,8 @@ impl OfferOptions {
             timeout: Duration::from_secs(3600),
             buffer: super::BUFFER,
             token: None,
+            compress: Compress::Off,
+            release: None,
             notes: super::no_notes(),
         }
     }

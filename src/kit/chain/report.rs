@@ -22,8 +22,23 @@ pub struct Report {
     pub arity: usize,
     /// Nodes with a complete copy.
     pub complete: usize,
+    /// Where the chain closed up around somebody, in this order.
+    pub repairs: Vec<Repair>,
     /// In the order of the chain.
     pub nodes: Vec<NodeReport>,
+}
+
+/// A node that was fed by one that is gone, and by another one since.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Repair {
+    pub node: String,
+    /// Who fed it before, and who since.
+    pub from: String,
+    pub to: String,
+    /// Seconds after the start.
+    pub at: f64,
+    /// Seconds from then until more arrived, as the server saw it (nodes tell four times a second).
+    pub seconds: f64,
 }
 
 /// One node after its end, as the server tells it or as the node itself does.
@@ -39,6 +54,10 @@ pub struct NodeReport {
     pub bytes: u64,
     pub seconds: f64,
     pub mb_per_s: f64,
+    /// Seconds in which others waited for its sink.
+    pub stalled: f64,
+    /// The longest time in which nothing came though it had room, seconds.
+    pub pause: f64,
     pub digest: Option<String>,
     /// Entries unpacked, for an archive.
     pub entries: u64,
@@ -90,6 +109,8 @@ pub struct NodeProgress {
     pub address: String,
     /// Bytes safely in its sink.
     pub bytes: u64,
+    /// Its sink's speed, as long as others wait for it.
+    pub slow: Option<f64>,
     pub done: bool,
     pub failure: Option<Failure>,
 }

@@ -16,7 +16,7 @@ use super::member::{Member, State};
 use super::message::{Message, clean};
 use super::offer::{OfferOptions, Shared};
 use super::peer::Said;
-use super::report::{Report, speed};
+use super::report::{Repair, Report, speed};
 use super::source;
 use super::store::Store;
 use super::tree::Tree;
@@ -55,6 +55,10 @@ pub struct Session {
     pub(super) tasks: JoinSet<()>,
     source_cancel: Cancel,
     pub(super) source_done: Option<Result<End>>,
+    /// Who was fed by one that is gone; and which of these have yet to hear from the new one: index, bytes then, when,
+    /// and which repair it is.
+    pub(super) repairs: Vec<Repair>,
+    pub(super) mending: Vec<(usize, u64, Instant, usize)>,
     /// Positions in the order in which they were found to have failed by themselves.
     pub(super) causes: Vec<usize>,
 }
@@ -90,6 +94,8 @@ impl Session {
             tasks: JoinSet::new(),
             source_cancel: Cancel::new(),
             source_done: None,
+            repairs: Vec::new(),
+            mending: Vec::new(),
             causes: Vec::new(),
         }
     }
@@ -102,6 +108,9 @@ impl Session {
         if let Err(fault) = &outcome {
             self.abort_all(&fault.kind, &fault.message);
             self.settle().await;
+        }
+        if outcome.is_ok() {
+            self.release().await;
         }
         self.store.cut(&stopped());
         let report = self.report(outcome.as_ref().ok().copied());
@@ -131,6 +140,7 @@ impl Session {
             source,
             self.store.clone(),
             self.shared.sent.clone(),
+            self.options.compress,
             &self.source_cancel,
             self.worker.clone(),
         )?;
@@ -173,6 +183,22 @@ impl Session {
         }
     }
 
+    /// Lets the nodes go: together, or one after the other so that they do not all boot at once.
+    async fn release(&mut self) {
+        let Some(pause) = self.options.release else { return };
+        self.note(Level::Info, "all nodes are through: released");
+        let waiting = self.members.iter().filter(|member| member.state == State::Done);
+        for (at, peer) in waiting.filter_map(|member| member.peer.as_ref()).enumerate() {
+            if at > 0 && !pause.is_zero() {
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = self.cancel.cancelled() => {}
+                }
+            }
+            peer.say(&Message::Bye);
+        }
+    }
+
     fn report(&mut self, end: Option<End>) -> Report {
         let digest = end.map(|end| end.hex());
         for member in &mut self.members {
@@ -196,6 +222,7 @@ impl Session {
             digest,
             arity: self.options.arity,
             complete: self.members.iter().filter(|m| m.state == State::Done).count(),
+            repairs: self.repairs.clone(),
             nodes: self.members.iter().chain(&self.declined).map(|m| m.report.clone()).collect(),
         }
     }

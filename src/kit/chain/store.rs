@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -35,6 +36,9 @@ struct Inner {
     end: Option<End>,
     /// Why nothing will follow though there was no end.
     cut: Option<Fault>,
+    /// When something came last, and the longest time in which nothing did though there was room for it.
+    last: Option<Instant>,
+    pause: Duration,
 }
 
 /// What comes next for a reader.
@@ -47,7 +51,14 @@ pub enum Next {
 
 impl Store {
     pub fn new(bytes: u64, has_sink: bool) -> Arc<Store> {
-        let inner = Inner { ledger: Ledger::new(has_sink), chunks: VecDeque::new(), end: None, cut: None };
+        let inner = Inner {
+            ledger: Ledger::new(has_sink),
+            chunks: VecDeque::new(),
+            end: None,
+            cut: None,
+            last: None,
+            pause: Duration::ZERO,
+        };
         Arc::new(Store {
             inner: Mutex::new(inner),
             budget: Budget::new(bytes),
@@ -91,7 +102,16 @@ impl Store {
 
     /// Room for a frame, once there is some; `None` when it is over.
     pub async fn room(&self, bytes: usize) -> Option<Chunk> {
-        self.budget.chunk(bytes).await
+        let since = Instant::now();
+        let chunk = self.budget.chunk(bytes).await;
+        let mut inner = self.lock();
+        inner.last = inner.last.map(|last| last + since.elapsed());
+        chunk
+    }
+
+    /// The longest time in which nothing came though there was room for it.
+    pub fn pause(&self) -> Duration {
+        self.lock().pause
     }
 
     /// Whether there is room for no more: others wait for this place.
@@ -101,6 +121,9 @@ impl Store {
 
     pub fn push(&self, chunk: Chunk) {
         let mut inner = self.lock();
+        let now = Instant::now();
+        let pause = inner.last.replace(now).map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
+        inner.pause = inner.pause.max(pause);
         inner.ledger.receive(chunk.span() as u64);
         inner.chunks.push_back(Arc::new(chunk));
         let waiting = inner.ledger.sink().map_or(0, |sink| inner.ledger.high() - sink);

@@ -2,10 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
+use tokio::time::Instant;
+
 use super::member::{Member, State};
 use super::message::{Message, clean};
 use super::peer::Said;
-use super::report::Report;
+use super::report::{Repair, Report};
 use super::session::{Session, as_json};
 use super::tree::Broken;
 use crate::host::{Fault, Level, Result, format_size};
@@ -21,6 +23,15 @@ impl Session {
             }
             Said::Message(Message::State(state)) => {
                 (member.report.bytes, member.received) = (state.written.min(sent), state.received.min(sent));
+                member.report.stalled = state.stalled as f64 / 1000.0;
+                member.report.pause = state.pause as f64 / 1000.0;
+                member.slow = state.waits.then(|| member.slow.unwrap_or((Instant::now(), member.report.bytes)));
+                if let Some(speed) = member.slowness().filter(|_| !member.named) {
+                    member.named = true;
+                    let text = format!("{}'s sink takes {speed:.1} MB/s; the others wait for it", member.label());
+                    self.note(Level::Warn, &text);
+                }
+                self.mended(at);
             }
             Said::Message(Message::Done { seq, bytes, digest, entries, warnings }) => {
                 let report = &mut member.report;
@@ -30,7 +41,7 @@ impl Session {
                 // As of an older order: it has somebody else to feed by now, and says so again.
                 if seq == member.seq {
                     member.close(State::Done, self.started);
-                    if let Some(peer) = &member.peer {
+                    if let Some(peer) = member.peer.as_ref().filter(|_| self.options.release.is_none()) {
                         peer.say(&Message::Bye);
                     }
                     let told = self.tree.complete(at + 1);
@@ -116,8 +127,37 @@ impl Session {
         if let Some(peer) = &member.peer {
             peer.say(&Message::Bye);
         }
+        let orphans: Vec<usize> = self.tree.children(at + 1).into_iter().map(|child| child.0).collect();
         let told = self.tree.gone(at + 1);
+        for orphan in orphans {
+            let heir = self.tree.parent_of(orphan).unwrap_or(0);
+            let repair = Repair {
+                node: self.members[orphan - 1].report.name.clone(),
+                from: self.members[at].report.name.clone(),
+                to: if heir == 0 { "the server".into() } else { self.members[heir - 1].report.name.clone() },
+                at: self.started.map_or(0.0, |started| started.elapsed().as_secs_f64()),
+                seconds: 0.0,
+            };
+            self.note(
+                Level::Warn,
+                &format!("{} is fed by {} now, no longer by {}", repair.node, repair.to, repair.from),
+            );
+            self.mending.push((orphan - 1, self.members[orphan - 1].received, Instant::now(), self.repairs.len()));
+            self.repairs.push(repair);
+        }
         self.tell(told);
+    }
+
+    /// Whether more came to a node whose feeder was replaced.
+    fn mended(&mut self, at: usize) {
+        let (repairs, received) = (&mut self.repairs, self.members[at].received);
+        self.mending.retain(|(node, from, since, repair)| {
+            let waits = *node != at || received <= *from;
+            if !waits {
+                repairs[*repair].seconds = since.elapsed().as_secs_f64();
+            }
+            waits
+        });
     }
 
     pub(super) fn source_failed(&self, fault: &Fault) -> Fault {
