@@ -3,6 +3,7 @@
 //! Nodes are tasks of this process with loopback addresses of their own, or child processes where one is killed.
 
 mod children;
+mod corrupt;
 mod exact;
 mod failure;
 mod faults;

@@ -45,7 +45,7 @@ pub struct Member {
 impl Member {
     pub fn new(id: usize, peer: Peer, arrival: (String, SocketAddr, u16), joined: f64) -> Self {
         let (name, address, port) = arrival;
-        let report = NodeReport { name, address: address.ip().to_string(), joined, ..NodeReport::default() };
+        let report = NodeReport { name, address: address.ip().to_string(), joined, round: 1, ..NodeReport::default() };
         Member {
             id,
             peer: Some(peer),

@@ -32,10 +32,12 @@ mod plan;
 mod proof;
 mod receive;
 mod report;
+mod rounds;
 mod session;
 mod sink;
 mod socket;
 mod source;
+mod spool;
 mod store;
 mod tree;
 pub mod unpack;
@@ -53,6 +55,8 @@ pub use pack::Compress;
 pub use place::parse_bind;
 pub use receive::{ReceiveOptions, Target, receive};
 pub use report::{Failure, NodeProgress, NodeReport, Phase, Progress, Repair, Report};
+pub use rounds::Rounds;
+pub use spool::{Spool, spool};
 
 use crate::host::Level;
 

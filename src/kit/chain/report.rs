@@ -48,6 +48,8 @@ pub struct NodeReport {
     pub address: String,
     /// From 1.
     pub position: usize,
+    /// 1; 2 and more for those who came after the start.
+    pub round: usize,
     /// Seconds from the opening of the session until it joined.
     pub joined: f64,
     /// Bytes safely in its sink.

@@ -17,6 +17,7 @@ use super::message::{Message, clean};
 use super::offer::{OfferOptions, Shared};
 use super::peer::Said;
 use super::report::{Repair, Report, speed};
+use super::rounds::Later;
 use super::source;
 use super::store::Store;
 use super::tree::Tree;
@@ -100,11 +101,18 @@ impl Session {
         }
     }
 
-    pub async fn run(mut self, source: Box<dyn Source>) -> Result<Report> {
+    /// `later` serves who comes after the start.
+    pub async fn run(mut self, source: Box<dyn Source>, mut later: Option<Later>) -> Result<Report> {
         let outcome = match self.gather().await {
-            Ok(()) => self.stream(source).await,
+            Ok(()) => self.stream(source, &mut later).await,
             Err(fault) => Err(fault),
         };
+        if let Some(later) = later.as_mut().filter(|_| self.started.is_some()) {
+            match &outcome {
+                Err(fault) if fault.kind != "chain.lossy" => later.cancel.set(),
+                _ => later.wait(&mut self.arrivals).await,
+            }
+        }
         if let Err(fault) = &outcome {
             self.abort_all(&fault.kind, &fault.message);
             self.settle().await;
@@ -113,10 +121,14 @@ impl Session {
             self.release().await;
         }
         self.store.cut(&stopped());
-        let report = self.report(outcome.as_ref().ok().copied());
+        let mut report = self.report(outcome.as_ref().ok().copied());
+        if let Some(later) = later {
+            later.report(&mut report).await;
+        }
         self.part().await;
         match outcome {
             Ok(_) => self.judge(report),
+            Err(fault) if fault.kind == "chain.lossy" => self.judge(report),
             Err(fault) if self.started.is_some() => Err(fault.with_report(as_json(&report))),
             Err(fault) => Err(fault),
         }
@@ -131,7 +143,7 @@ impl Session {
     }
 
     /// From the start to the last result.
-    async fn stream(&mut self, source: Box<dyn Source>) -> Result<End> {
+    async fn stream(&mut self, source: Box<dyn Source>, later: &mut Option<Later>) -> Result<End> {
         self.form();
         self.started = Some(Instant::now());
         let names: Vec<String> = self.members.iter().map(Member::label).collect();
@@ -158,12 +170,20 @@ impl Session {
             }
             if self.members.iter().all(|m| m.report.failure.is_some()) {
                 // Whoever is left only relays, to nobody who wants it.
-                return Err(self.lossy());
+                return Err(self.lossy(None));
             }
             tokio::select! {
                 _ = cancel.cancelled() => return Err(stopped()),
                 Some(event) = self.events.recv() => self.take(event),
-                Some(late) = self.arrivals.recv() => self.turn_away(late),
+                Some(arrival) = self.arrivals.recv() => {
+                    let taken = match later {
+                        Some(later) => later.take(arrival),
+                        None => Err(arrival),
+                    };
+                    if let Err(late) = taken {
+                        self.turn_away(late);
+                    }
+                }
                 Some(over) = self.over.recv() => if let Err(why) = over.result {
                     self.broken(over.position, over.epoch, &format!("the link from the server: {why}"));
                 },

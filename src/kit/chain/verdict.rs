@@ -4,10 +4,10 @@ use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
-use super::member::{Member, State};
+use super::member::{Member, State, label};
 use super::message::{Message, clean};
 use super::peer::Said;
-use super::report::{Repair, Report};
+use super::report::{NodeReport, Repair, Report};
 use super::session::{Session, as_json};
 use super::tree::Broken;
 use crate::host::{Fault, Level, Result, format_size};
@@ -168,23 +168,34 @@ impl Session {
         failed
     }
 
-    /// Who has no complete copy, the causes first.
-    pub(super) fn lossy(&self) -> Fault {
-        let without: Vec<usize> = (0..self.members.len()).filter(|at| self.members[*at].state != State::Done).collect();
+    /// Who has no complete copy, the causes first. With a report, who came back and has one by now is left out.
+    pub(super) fn lossy(&self, report: Option<&Report>) -> Fault {
+        let failed = |name: &str, address: &str| {
+            let same = |node: &&NodeReport| node.name == name && node.address == address;
+            report.is_none_or(|report| report.nodes.iter().find(same).is_none_or(|node| node.failure.is_some()))
+        };
+        let without = |at: &usize| {
+            let member = &self.members[*at];
+            member.state != State::Done && failed(&member.report.name, &member.report.address)
+        };
+        let mut lost = (0..self.members.len()).filter(without).count();
         let mut words = self.refusals();
-        for at in &self.causes {
+        for at in self.causes.iter().filter(|at| without(at)) {
             let member = &self.members[*at];
             let failure = member.report.failure.as_ref();
             let (kind, message) = failure.map_or(("", ""), |f| (f.kind.as_str(), f.message.as_str()));
             let joint = if kind == "chain.lost" || kind == "chain.protocol" { " " } else { ": " };
             words.push(format!("{}{joint}{message}", member.label()));
         }
-        let all = self.members.len() + self.declined.len();
-        let text = format!(
-            "{} of {all} nodes have no complete copy: {}",
-            without.len() + self.declined.len(),
-            words.join("; ")
-        );
+        let later = report.into_iter().flat_map(|report| &report.nodes).filter(|node| node.round > 1);
+        for node in later {
+            if let Some(failure) = &node.failure {
+                lost += 1;
+                words.push(format!("{}: {}", label(&node.name, &node.address), failure.message));
+            }
+        }
+        let all = report.map_or(self.members.len() + self.declined.len(), |report| report.nodes.len());
+        let text = format!("{} of {all} nodes have no complete copy: {}", lost + self.declined.len(), words.join("; "));
         Fault::new("chain.lossy", text)
     }
 
@@ -196,6 +207,10 @@ impl Session {
 
     /// Whether all is well in the end.
     pub(super) fn judge(&self, report: Report) -> Result<Report> {
-        if report.complete == report.nodes.len() { Ok(report) } else { Err(self.lossy().with_report(as_json(&report))) }
+        if report.complete == report.nodes.len() {
+            Ok(report)
+        } else {
+            Err(self.lossy(Some(&report)).with_report(as_json(&report)))
+        }
     }
 }

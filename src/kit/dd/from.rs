@@ -3,12 +3,13 @@
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use super::medium::{Medium, refuse_others};
 use crate::host::{Fault, Result};
-use crate::kit::stream::Source;
+use crate::kit::stream::{Again, Source};
 
 /// Which part is read.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +25,7 @@ pub struct RawSource {
     medium: Medium,
     at: u64,
     end: u64,
+    options: FromOptions,
 }
 
 /// # Errors
@@ -44,7 +46,7 @@ pub fn from(path: &Path, options: &FromOptions) -> Result<RawSource> {
     };
     // Only a hint to read ahead further.
     let _ = posix_fadvise(&medium.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_SEQUENTIAL);
-    Ok(RawSource { medium, at: options.offset, end })
+    Ok(RawSource { medium, at: options.offset, end, options: options.clone() })
 }
 
 impl Source for RawSource {
@@ -54,6 +56,11 @@ impl Source for RawSource {
 
     fn size(&self) -> Option<u64> {
         Some(self.end - self.at)
+    }
+
+    fn again(&self) -> Option<Again> {
+        let (path, options) = (self.medium.path.clone(), self.options.clone());
+        Some(Arc::new(move || Ok(Box::new(from(&path, &options)?))))
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::prelude::*;
 use crate::host::{Hold, Worker};
 use crate::kit::chain::{self, NodeReport, Offer, ReceiveOptions, Report};
-use work::{buffer, knocking, local, notes, offer_options, open, receive_into, target, wait};
+use work::{buffer, knocking, local, notes, offer_options, open, receive_into, spooled, target, wait};
 
 pub fn types(engine: &mut Engine) {
     engine.register_type_with_name::<Session>("chain session");
@@ -42,8 +42,8 @@ pub mod module {
     ///
     /// It starts when `nodes` have joined, after `start_after` with whoever is there, or at a `chain::start`. A node that
     /// is gone is passed over. The report: `#{ session, source, bytes, seconds, mb_per_s, digest, arity, complete, repairs:
-    /// [ #{ node, from, to, at, seconds } ], nodes: [ #{ name, address, position, joined, bytes, seconds, mb_per_s, stalled,
-    /// pause, digest, entries, warnings, failure } ] }`; `stalled` is how long the others waited for this node's sink, `pause`
+    /// [ #{ node, from, to, at, seconds } ], nodes: [ #{ name, address, position, round, joined, bytes, seconds, mb_per_s,
+    /// stalled, pause, digest, entries, warnings, failure } ] }`; `stalled` is how long the others waited for this node's sink, `pause`
     /// the longest time in which it got nothing, both in seconds.
     ///
     /// # Options
@@ -61,6 +61,10 @@ pub mod module {
     ///   network is what all wait for
     /// - `release` (time): nodes that are through wait until all are, then leave with this pause between them; `"0s"`: all at
     ///   once. Unless said each leaves when it is through
+    /// - `rounds` (text, "late"): nodes that come after the start get the whole stream in a round of their own where the
+    ///   source can be read again; `"keep"` keeps the session open for them until `chain::start`, `.start()` or the end of
+    ///   `timeout`
+    /// - `spool` (path): a file to keep the stream in as long as the session lasts; makes any source one that can be read again
     ///
     /// # Errors
     /// - `chain.nobody`: no node joined in time
@@ -79,12 +83,13 @@ pub mod module {
     #[rhai_fn(return_raw)]
     pub fn send(ctx: NativeCallContext, source: SourceValue, options: Map) -> Raw<Dynamic> {
         let host = host_of(&ctx);
-        let options = offer_options(&host, &options_of(&ctx, "chain::send", options)?)?;
+        let opts = options_of(&ctx, "chain::send", options)?;
+        let (options, kept) = (offer_options(&host, &opts)?, opts.path("spool")?);
         let effect =
             Effect::new("chain.send", format!("{} to session {}", source.name(), options.session), Weight::Open);
         let report = host.perform(effect, || {
             let name = options.session.clone();
-            let session = open(&host, source.take()?, options)?;
+            let session = open(&host, spooled(source.take()?, kept)?, options)?;
             wait(&host, &name, &session.0.offer)
         })?;
         Ok(to_dynamic(&report))
@@ -108,6 +113,10 @@ pub mod module {
     ///   network is what all wait for
     /// - `release` (time): nodes that are through wait until all are, then leave with this pause between them; `"0s"`: all at
     ///   once. Unless said each leaves when it is through
+    /// - `rounds` (text, "late"): nodes that come after the start get the whole stream in a round of their own where the
+    ///   source can be read again; `"keep"` keeps the session open for them until `chain::start`, `.start()` or the end of
+    ///   `timeout`
+    /// - `spool` (path): a file to keep the stream in as long as the session lasts; makes any source one that can be read again
     ///
     /// # Errors
     /// - `chain.bind`: cannot listen there
@@ -125,10 +134,11 @@ pub mod module {
     #[rhai_fn(return_raw)]
     pub fn offer(ctx: NativeCallContext, source: SourceValue, options: Map) -> Raw<Session> {
         let host = host_of(&ctx);
-        let options = offer_options(&host, &options_of(&ctx, "chain::offer", options)?)?;
+        let opts = options_of(&ctx, "chain::offer", options)?;
+        let (options, kept) = (offer_options(&host, &opts)?, opts.path("spool")?);
         let effect =
             Effect::new("chain.offer", format!("{} as session {}", source.name(), options.session), Weight::Open);
-        Ok(host.perform(effect, || open(&host, source.take()?, options))?)
+        Ok(host.perform(effect, || open(&host, spooled(source.take()?, kept)?, options))?)
     }
 
     /// Takes part in a session as a node: waits for it and for its start, feeds `sink` and the nodes behind this one.

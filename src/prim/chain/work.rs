@@ -8,7 +8,7 @@ use super::{Open, Session};
 use crate::host::{Meter, Worker, format_size};
 use crate::kit::chain::{
     self, Compress, KnockOptions, NodeProgress, NodeReport, Notes, Offer, OfferOptions, Order, Progress,
-    ReceiveOptions, Report, Target,
+    ReceiveOptions, Report, Rounds, Target,
 };
 use crate::kit::stream::{Delivered, Sink, Source};
 
@@ -39,8 +39,21 @@ pub fn offer_options(host: &Host, opts: &Opts) -> Result<OfferOptions> {
     options.token = opts.text("token")?;
     options.compress = compress(opts)?;
     options.release = opts.time("release")?;
+    options.rounds = match opts.text("rounds")?.as_deref() {
+        None | Some("late") => Rounds::Late,
+        Some("keep") => Rounds::Keep,
+        Some(other) => return Err(opts.refuse("rounds", &format!("`{other}` is neither `late` nor `keep`"))),
+    };
     options.notes = notes(host);
     Ok(options)
+}
+
+/// The source, kept in a file where one is named.
+pub fn spooled(source: Box<dyn Source>, path: Option<std::path::PathBuf>) -> Result<Box<dyn Source>> {
+    match path {
+        Some(path) => Ok(Box::new(chain::spool(source, &path)?)),
+        None => Ok(source),
+    }
 }
 
 fn compress(opts: &Opts) -> Result<Compress> {
