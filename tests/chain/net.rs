@@ -51,3 +51,26 @@ fn machines_find_each_other_by_broadcast() {
     drop(offer);
     runtime.shutdown_timeout(PATIENCE);
 }
+
+/// No machine has an address of IPv4: they meet by multicast, on addresses of the link alone.
+#[test]
+fn machines_find_each_other_by_ipv6() {
+    let net = netns::Net::new("chain6", 4);
+    for node in 1..=4 {
+        net.run(node, "ip", &["-4", "addr", "flush", "dev", "eth0"]);
+    }
+    let (runtime, offer) = net.inside(1, || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let options = OfferOptions { nodes: Some(3), ..OfferOptions::new("six") };
+        let offer = runtime.block_on(Offer::open(Pattern::of(LENGTH), options)).unwrap();
+        (runtime, offer)
+    });
+    let nodes: Vec<Child> = (2..=4).map(|node| child(&net, node, "named six")).collect();
+    let report = runtime.block_on(crate::parts::ends(offer.wait())).unwrap();
+    assert!(report.nodes.iter().all(|node| node.address.starts_with("fe80:")), "{report:?}");
+    for mut node in nodes {
+        assert!(node.wait().unwrap().success(), "its copy is whole");
+    }
+    drop(offer);
+    runtime.shutdown_timeout(PATIENCE);
+}

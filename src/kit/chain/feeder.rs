@@ -1,7 +1,7 @@
 //! The links of one machine to those behind it, made and ended as the server says.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ pub struct Feeder {
     session: String,
     secret: Secret,
     local: Option<IpAddr>,
+    /// The number of the interface that leads to the others, where addresses of one link are used.
+    pub scope: u32,
     links: BTreeMap<usize, (u64, AbortHandle)>,
     tasks: JoinSet<()>,
     tell: mpsc::UnboundedSender<Over>,
@@ -47,6 +49,7 @@ impl Feeder {
             session: session.to_string(),
             secret: secret.clone(),
             local,
+            scope: 0,
             links: BTreeMap::new(),
             tasks: JoinSet::new(),
             tell,
@@ -65,7 +68,14 @@ impl Feeder {
             }
             stays
         });
-        for next in next {
+        for mut next in next {
+            if let SocketAddr::V6(address) = &mut next.address
+                && address.ip().is_unicast_link_local()
+                && self.scope != 0
+            {
+                // The number that the server knows this link by is not the one here.
+                address.set_scope_id(self.scope);
+            }
             if self.links.contains_key(&next.position) {
                 continue;
             }

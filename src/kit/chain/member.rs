@@ -45,11 +45,13 @@ pub struct Member {
 impl Member {
     pub fn new(id: usize, peer: Peer, arrival: (String, SocketAddr, u16), joined: f64) -> Self {
         let (name, address, port) = arrival;
+        let mut data = address;
+        data.set_port(port);
         let report = NodeReport { name, address: address.ip().to_string(), joined, round: 1, ..NodeReport::default() };
         Member {
             id,
             peer: Some(peer),
-            data: SocketAddr::new(address.ip(), port),
+            data,
             state: State::Active,
             received: 0,
             seq: 0,

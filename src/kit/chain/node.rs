@@ -58,10 +58,15 @@ pub async fn run(
     let Joined { stream, server, session, listener } = joined;
     (options.notes)(Level::Info, &format!("joined session `{session}` at {server}"));
     let address = stream.local_addr().map(|a| a.ip().to_canonical().to_string()).unwrap_or_default();
+    let scope = match stream.local_addr() {
+        Ok(std::net::SocketAddr::V6(own)) => own.scope_id(),
+        _ => 0,
+    };
     let (tell, mut events) = mpsc::channel(64);
     let peer = Peer::start(stream, SILENCE, tell, |said| said);
     let (news, mut heard) = mpsc::channel(8);
-    let (feeder, over) = Feeder::new(store.clone(), &session, &secret, options.address);
+    let (mut feeder, over) = Feeder::new(store.clone(), &session, &secret, options.address);
+    feeder.scope = scope;
     let mut node = Node {
         server: format!("the server {server}"),
         options,

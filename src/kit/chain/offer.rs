@@ -291,17 +291,18 @@ fn listen(bind: (Option<IpAddr>, Option<u16>)) -> Result<TcpListener> {
 
 /// Discovery, where it can be had: without it nodes still come by address.
 fn ear(shared: &Shared, options: &OfferOptions, address: SocketAddr) -> impl Future<Output = ()> + Send + 'static {
-    let ear = discovery::ear();
-    if let Err(error) = &ear {
+    let ears = discovery::ears();
+    if let Err(error) = &ears {
         let text =
             format!("session `{}` is not found by name, only by address: UDP port {PORT}: {error}", shared.session);
         (shared.notes)(Level::Warn, &text);
     }
     let (session, bound) = (shared.session.clone(), options.bind.0.filter(|ip| !ip.is_unspecified()));
     async move {
-        match ear {
-            Ok(ear) => discovery::answer(ear, session, address.port(), bound).await,
-            Err(_) => std::future::pending().await,
+        let mut answering = tokio::task::JoinSet::new();
+        for ear in ears.into_iter().flatten() {
+            answering.spawn(discovery::answer(ear, session.clone(), address.port(), bound));
         }
+        std::future::pending().await
     }
 }

@@ -169,7 +169,9 @@ async fn enter(server: SocketAddr, secret: &Secret, session: Option<&str>, guest
     };
     let mut stream = socket::connect(server, guest.local, SILENCE / 2).await.map_err(fail)?;
     let own = stream.local_addr().map_err(fail)?;
-    let listener = socket::listen(SocketAddr::new(own.ip(), 0)).map_err(fail)?;
+    let mut data = own;
+    data.set_port(0);
+    let listener = socket::listen(data).map_err(fail)?;
     let hello = Hello {
         session: session.map(str::to_string),
         name: guest.name.map(str::to_string),
