@@ -11,6 +11,7 @@ pub mod fs;
 pub mod namespace;
 pub mod net;
 pub mod node;
+pub mod nodeset;
 pub mod process;
 pub mod step;
 pub mod stream;

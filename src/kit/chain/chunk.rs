@@ -16,7 +16,12 @@ pub struct Budget {
 }
 
 /// Buffers of the full size for use again: memory fresh from the kernel costs more than all else that is done with it.
-type Pool = Arc<Mutex<Vec<Vec<u8>>>>;
+#[derive(Clone)]
+struct Pool {
+    free: Arc<Mutex<Vec<Vec<u8>>>>,
+    /// As many are kept while nobody needs them.
+    most: usize,
+}
 
 /// The least that is taken for a budget: what holds two pieces of any size.
 pub const LEAST: u64 = 2 * (CHUNK as u64 + 1024);
@@ -39,7 +44,9 @@ fn kib(bytes: u64) -> usize {
 
 impl Budget {
     pub fn new(bytes: u64) -> Self {
-        Budget { room: Arc::new(Semaphore::new(kib(bytes.max(LEAST)))), pool: Pool::default() }
+        let most = usize::try_from(bytes / 4 / CHUNK as u64).unwrap_or(usize::MAX).max(2);
+        let pool = Pool { free: Arc::default(), most };
+        Budget { room: Arc::new(Semaphore::new(kib(bytes.max(LEAST)))), pool }
     }
 
     /// Room for a frame with a payload of `bytes`, once there is some; `None` after [`Budget::close`].
@@ -48,7 +55,9 @@ impl Budget {
         let room = self.room.clone().acquire_many_owned(permits).await.ok()?;
         let pooled = bytes > CHUNK / 2;
         let buffer = match pooled {
-            true => self.pool.lock().ok().and_then(|mut pool| pool.pop()).unwrap_or_else(|| vec![0; HEADER + CHUNK]),
+            true => {
+                self.pool.free.lock().ok().and_then(|mut pool| pool.pop()).unwrap_or_else(|| vec![0; HEADER + CHUNK])
+            }
             false => vec![0; HEADER + bytes],
         };
         let pool = pooled.then(|| self.pool.clone());
@@ -127,8 +136,11 @@ impl Chunk {
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        if let Some(Ok(mut pool)) = self.pool.as_ref().map(|pool| pool.lock()) {
-            pool.push(std::mem::take(&mut self.buffer));
+        let Some(pool) = &self.pool else { return };
+        if let Ok(mut free) = pool.free.lock()
+            && free.len() < pool.most
+        {
+            free.push(std::mem::take(&mut self.buffer));
         }
     }
 }

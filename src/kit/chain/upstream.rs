@@ -21,6 +21,7 @@ use crate::host::{Fault, format_size};
 
 /// Acknowledgements go out after so much of the buffer, at the latest after [`LATEST`].
 const PARTS: u64 = 32;
+const READ: usize = 64 << 10;
 const LATEST: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// A link that proved to be one of this session.
@@ -104,7 +105,9 @@ async fn pull(link: &mut Link, session: &str, store: &Store) -> Result<(), WireE
     if !welcome(&mut link.stream, &link.guest, session, at).await {
         return Err(WireError::Io(std::io::ErrorKind::BrokenPipe.into()));
     }
-    let (mut reader, mut writer) = link.stream.split();
+    let (reader, mut writer) = link.stream.split();
+    // Several small frames in one call of the kernel; a large one goes past this buffer.
+    let mut reader = tokio::io::BufReader::with_capacity(READ, reader);
     let read = async {
         loop {
             read(&mut reader, store).await?;

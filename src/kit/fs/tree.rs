@@ -1,5 +1,6 @@
 //! Folders: listed, made, removed.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,39 @@ pub fn real(path: &Path) -> Result<String> {
     let what = || format!("find `{}`", path.display());
     let whole = path.canonicalize().map_err(|error| Fault::io("fs.real", what(), error))?;
     whole.into_os_string().into_string().map_err(|_| Fault::new("fs.real", format!("cannot {}: not UTF-8", what())))
+}
+
+/// Bytes of a file or a block device.
+///
+/// # Errors
+/// `fs.size`: nothing is there, or it is something else
+pub fn size(path: &Path) -> Result<u64> {
+    let fail = |error| Fault::io("fs.size", format_args!("measure `{}`", path.display()), error);
+    let meta = std::fs::metadata(path).map_err(fail)?;
+    if meta.is_file() {
+        return Ok(meta.len());
+    }
+    if !meta.file_type().is_block_device() {
+        return Err(fail(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is neither a file nor a disk")));
+    }
+    let mut file = std::fs::File::open(path).map_err(fail)?;
+    std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0)).map_err(fail)
+}
+
+/// What a symbolic link says; `None` where something else is, or nothing.
+///
+/// # Errors
+/// `fs.target`
+pub fn target(path: &Path) -> Result<Option<String>> {
+    let what = || format!("read the link `{}`", path.display());
+    let target = match std::fs::read_link(path) {
+        Ok(target) => target,
+        // EINVAL: it is there, and no link.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => return Ok(None),
+        Err(error) => return Err(Fault::io("fs.target", what(), error)),
+    };
+    let text = target.into_os_string().into_string();
+    text.map(Some).map_err(|_| Fault::new("fs.target", format!("cannot {}: not UTF-8", what())))
 }
 
 /// The names in a folder, in order.
