@@ -53,24 +53,24 @@ impl Later {
     }
 
     /// Takes a node into the round that gathers, or into a new one; gives it back where there can be none.
-    pub fn take(&mut self, arrival: Arrival) -> std::result::Result<(), Arrival> {
+    pub fn take(&mut self, arrival: Arrival) -> Option<Arrival> {
         if arrival.stream.is_none() {
             // One that declines now is missed by nobody.
-            return Ok(());
+            return None;
         }
         let arrival = match self.rounds.last() {
             Some(round) if round.shared.view().0 == Phase::Gathering => match round.arrivals.try_send(arrival) {
-                Ok(()) => return Ok(()),
+                Ok(()) => return None,
                 Err(TrySendError::Full(back) | TrySendError::Closed(back)) => back,
             },
             _ => arrival,
         };
-        let Some(again) = &self.again else { return Err(arrival) };
+        let Some(again) = &self.again else { return Some(arrival) };
         let source = match again() {
             Ok(source) => source,
             Err(fault) => {
                 (self.shared.notes)(Level::Error, &format!("the source cannot be read again: {}", fault.message));
-                return Err(arrival);
+                return Some(arrival);
             }
         };
         let shared = self.shared.round();
@@ -86,7 +86,7 @@ impl Later {
         });
         let _ = arrivals.try_send(arrival);
         self.rounds.push(Round { shared, arrivals, task });
-        Ok(())
+        None
     }
 
     fn busy(&self) -> bool {
@@ -127,6 +127,10 @@ impl Later {
                 Err(_) => continue,
             };
             let part: Report = part;
+            if report.digest.is_none() {
+                // Nobody got anything in the first round.
+                (report.digest, report.bytes) = (part.digest, part.bytes);
+            }
             report.repairs.extend(part.repairs);
             for mut node in part.nodes {
                 node.round = number;

@@ -107,15 +107,15 @@ impl Session {
             Ok(()) => self.stream(source, &mut later).await,
             Err(fault) => Err(fault),
         };
+        if let Err(fault) = &outcome {
+            self.abort_all(&fault.kind, &fault.message);
+            self.settle().await;
+        }
         if let Some(later) = later.as_mut().filter(|_| self.started.is_some()) {
             match &outcome {
                 Err(fault) if fault.kind != "chain.lossy" => later.cancel.set(),
                 _ => later.wait(&mut self.arrivals).await,
             }
-        }
-        if let Err(fault) = &outcome {
-            self.abort_all(&fault.kind, &fault.message);
-            self.settle().await;
         }
         if outcome.is_ok() {
             self.release().await;
@@ -176,11 +176,11 @@ impl Session {
                 _ = cancel.cancelled() => return Err(stopped()),
                 Some(event) = self.events.recv() => self.take(event),
                 Some(arrival) = self.arrivals.recv() => {
-                    let taken = match later {
+                    let late = match later {
                         Some(later) => later.take(arrival),
-                        None => Err(arrival),
+                        None => Some(arrival),
                     };
-                    if let Err(late) = taken {
+                    if let Some(late) = late {
                         self.turn_away(late);
                     }
                 }

@@ -188,6 +188,14 @@ impl Sink for Metered {
         self.0.describe()
     }
 
+    fn heed(&mut self, cancel: &crate::host::Cancel) {
+        self.0.heed(cancel);
+    }
+
+    fn expect(&mut self, bytes: u64) -> Result<()> {
+        self.0.expect(bytes)
+    }
+
     fn write(&mut self, data: &[u8]) -> Result<()> {
         self.0.write(data)?;
         self.1.advance(data.len() as u64);
