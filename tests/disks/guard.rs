@@ -96,7 +96,7 @@ fn a_swap_file() {
     refuse_used(&path, false).unwrap();
 }
 
-/// Held by a process in a mount namespace of its own: not in our mountinfo, but claimed.
+/// Held by a process in a mount namespace of its own: not in our mountinfo, but in that one's.
 #[test]
 fn mounted_in_another_namespace() {
     let dir = folder();
@@ -112,8 +112,11 @@ fn mounted_in_another_namespace() {
         Command::new("unshare").args(["-m", "--propagation", "private", "sh", "-c", &script]).spawn().unwrap();
     soon("the mount", || ready.exists());
     assert_eq!(mount_points(attached.path()), Vec::<String>::new());
-    busy(attached.path(), "is claimed by another program or mount namespace");
-    busy(&path, "is claimed by another program or mount namespace");
+    let place = format!("is mounted at {}, in the mount namespace of ", mnt.display());
+    for what in [place, format!("(process {})", child.id())] {
+        busy(attached.path(), &what);
+        busy(&path, &what);
+    }
     child.kill().unwrap();
     child.wait().unwrap();
     soon("the mount's end", || refuse_used(&path, false).is_ok());

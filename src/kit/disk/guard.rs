@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::libc;
 
@@ -55,7 +56,14 @@ pub fn uses(path: &Path) -> Vec<Use> {
 /// # Errors
 /// `disk.busy` with every use found, unless `force`.
 pub fn refuse_used(path: &Path, force: bool) -> Result<()> {
-    let found = if force { Vec::new() } else { uses(path) };
+    // A device that somebody only looks at (udev, blkid) is claimed for a moment, and a short program elsewhere may hold it.
+    let until = Instant::now() + Duration::from_secs(1);
+    let mut found = if force { Vec::new() } else { uses(path) };
+    let passing = |Use(what): &Use| what.ends_with(CLAIMED) || what.contains(ELSEWHERE);
+    while !found.is_empty() && found.iter().all(passing) && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+        found = uses(path);
+    }
     if found.is_empty() {
         return Ok(());
     }
@@ -86,10 +94,41 @@ fn device_uses(number: Number, path: &Path, found: &mut BTreeSet<Use>) {
             found.insert(Use(format!("{path} is swapped on{through}")));
         }
     }
-    // Covers what cannot be seen from here: mounts in other namespaces, programs that claim the device.
+    // A program in a mount namespace of its own (a container, `ip netns exec`) holds copies of all mounts there were when
+    // it began, and a disk with them that was unmounted here long ago.
     if found.is_empty() && is_claimed(path) {
-        found.insert(Use(format!("{} is claimed by another program or mount namespace", path.display())));
+        found.extend(elsewhere(&members));
     }
+    // What nothing tells: a program that claims the device itself.
+    if found.is_empty() && is_claimed(path) {
+        found.insert(Use(format!("{} {CLAIMED}", path.display())));
+    }
+}
+
+/// Mounts of these devices in the mount namespaces of other processes, one process for each namespace.
+fn elsewhere(members: &[Member]) -> Vec<Use> {
+    let namespace = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
+    let mut seen: BTreeSet<PathBuf> = namespace("self").into_iter().collect();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let pid = entry.file_name().to_string_lossy().into_owned();
+        let fresh = pid.bytes().all(|b| b.is_ascii_digit()) && namespace(&pid).is_some_and(|own| seen.insert(own));
+        if !fresh {
+            continue;
+        }
+        let text = std::fs::read(entry.path().join("mountinfo")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+        let uses = text.lines().filter_map(mount).filter_map(|mount| {
+            let source = kernel::block_number(Path::new(&mount.source));
+            let member = members.iter().find(|m| m.number == mount.number || Some(m.number) == source)?;
+            let Member { path, through, .. } = member;
+            let holder = format!("{ELSEWHERE} {} (process {pid})", name.trim_end());
+            Some(Use(format!("{path} is mounted at {}{through}, {holder}", mount.point)))
+        });
+        found.extend(uses);
+    }
+    found
 }
 
 /// The device itself, its partitions when it is a disk, and all that stands on them.
@@ -164,8 +203,8 @@ fn mount(line: &str) -> Option<Mount> {
     })
 }
 
-/// The kernel writes blanks and backslashes as `\040` in these files.
-fn unescape(text: &str) -> String {
+/// The kernel writes blanks and backslashes as `\040` in these files, and people do in fstab.
+pub fn unescape(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
@@ -193,10 +232,22 @@ pub fn mounted_at(dir: &Path) -> Option<(String, String)> {
     on_it.map(|mount| (mount.source, mount.kind))
 }
 
+/// Number, source and kind of the mount that holds `path`, a whole path without links.
+pub(super) fn mount_of(path: &Path) -> Option<(Number, String, String)> {
+    let holds = mounts().into_iter().filter(|mount| path.starts_with(&mount.point));
+    // Of two on one folder the later one is seen.
+    holds.max_by_key(|mount| mount.point.len()).map(|mount| (mount.number, mount.source, mount.kind))
+}
+
 /// The points of mounts on a folder or anywhere under it.
 pub fn mounts_under(dir: &Path) -> Vec<String> {
     mounts().into_iter().map(|mount| mount.point).filter(|point| Path::new(point).starts_with(dir)).collect()
 }
+
+/// How a use is told that only the claim itself shows.
+const CLAIMED: &str = "is claimed by another program";
+/// How one is told that is not of this mount namespace.
+const ELSEWHERE: &str = "in the mount namespace of";
 
 /// Whether somebody, in whatever namespace, claims a block device for himself.
 pub fn is_claimed(device: &Path) -> bool {
