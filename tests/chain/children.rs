@@ -57,6 +57,7 @@ async fn process() {
             assert_eq!(outcome.is_ok(), kept.whole(LENGTH));
             outcome.unwrap();
         }
+        ["faulty", server, folder] => crate::faults::node(server, folder).await,
         ["server", bind, nodes] => {
             let options = kar::kit::chain::OfferOptions {
                 nodes: Some(nodes.parse().unwrap()),
@@ -71,9 +72,9 @@ async fn process() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_node_is_named_at_once_and_nobody_takes_half_for_whole() {
+async fn a_killed_node_is_named_at_once_and_costs_nobody_anything() {
     let net = Net(60);
-    for (victim, whole) in [(1u8, vec![]), (2, vec![1u8]), (3, vec![1, 2])] {
+    for victim in 1..=3u8 {
         let door = Door::default();
         let offer = net.offer(Pattern::held(LENGTH, 4_000_000, &door), 3).await;
         let mut process = Process::start("node", &[offer.address().to_string(), net.address(victim).to_string()]);
@@ -88,21 +89,13 @@ async fn a_killed_node_is_named_at_once_and_nobody_takes_half_for_whole() {
         door.open();
         let fault = ends(offer.wait()).await.unwrap_err();
         assert_eq!(fault.kind, "chain.lossy");
-        let named = format!("nodes have no complete copy: victim ({}) vanished: connection ", net.address(victim));
+        let named =
+            format!("1 of 3 nodes have no complete copy: victim ({}) vanished: connection ", net.address(victim));
         assert!(fault.message.contains(&named), "{}", fault.message);
-        let report = fault.report.unwrap();
-        assert_eq!(report["complete"], whole.len());
-        for ((task, host), kept) in tasks.into_iter().zip(&others).zip(&kept) {
-            let outcome = ends(task).await.unwrap();
-            if whole.contains(host) {
-                outcome.unwrap();
-                assert!(kept.whole(LENGTH));
-            } else {
-                let fault = outcome.unwrap_err();
-                assert_eq!(fault.kind, "chain.behind");
-                assert!(fault.message.contains("victim ("), "{}", fault.message);
-                assert!(kept.aborted());
-            }
+        assert_eq!(fault.report.unwrap()["complete"], 2);
+        for (task, kept) in tasks.into_iter().zip(&kept) {
+            ends(task).await.unwrap().unwrap();
+            assert!(kept.whole(LENGTH));
         }
         net.clean().await;
     }

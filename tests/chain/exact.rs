@@ -1,7 +1,9 @@
 //! Everybody gets the bytes, all of them, in every shape of chain.
 
+use std::time::{Duration, Instant};
+
 use kar::host::Cancel;
-use kar::kit::chain::{Offer, OfferOptions, ReceiveOptions, Target, receive};
+use kar::kit::chain::{Compress, Offer, OfferOptions, ReceiveOptions, Target, receive};
 
 use crate::parts::{Kept, Net, PATIENCE, Pattern, bytes, ends};
 
@@ -56,6 +58,35 @@ async fn trees_up_to_four() {
     for arity in [0, 5] {
         let refused = Offer::open(Pattern::of(1), OfferOptions { arity, ..Net(5).offering() }).await;
         assert_eq!(refused.err().unwrap().kind, "chain.option");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn compressed_on_the_wire() {
+    for compress in [Compress::Level(1), Compress::Level(19), Compress::Auto] {
+        all_whole(Net(8), 3_000_001, 3, |options| options.compress = compress).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn released_together_and_one_after_the_other() {
+    for pause in [0, 300] {
+        let net = Net(9);
+        let pause = Duration::from_millis(pause);
+        let options = OfferOptions { nodes: Some(3), release: Some(pause), ..net.offering() };
+        let offer = Offer::open(Pattern::of(100_000), options).await.unwrap();
+        let nodes = net.nodes(&offer, 3);
+        let mut left = Vec::new();
+        for (kept, task) in nodes {
+            ends(task).await.unwrap().unwrap();
+            assert!(kept.whole(100_000));
+            left.push(Instant::now());
+            assert!(offer.progress().nodes.iter().all(|node| node.done), "all are through when the first one leaves");
+        }
+        // At least so far apart; not more is a matter of the moment.
+        assert!(left.windows(2).all(|pair| pair[1] - pair[0] >= pause.mul_f64(0.5)));
+        ends(offer.wait()).await.unwrap();
+        net.clean().await;
     }
 }
 

@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use kar::host::Cancel;
 use kar::kit::chain::{
-    KnockOptions, Offer, OfferOptions, Order, Phase, ReceiveOptions, Target, decline, parse_bind, receive, start,
+    KnockOptions, Offer, OfferOptions, Order, Phase, ReceiveOptions, Rounds, Target, decline, parse_bind, receive,
+    start,
 };
+use kar::kit::stream::Source;
 
-use crate::parts::{Kept, Net, PATIENCE, Pattern, ends, eventually};
+use crate::parts::{Door, Kept, Net, PATIENCE, Pattern, ends, eventually};
+
+const LENGTH: u64 = 3_000_001;
 
 /// Joins nodes one after the other; gives their names in the order of the chain.
 async fn order_of(net: Net, order: Order, hosts: &[u8]) -> Vec<String> {
@@ -192,5 +196,65 @@ async fn a_node_that_declines_is_not_waited_for_and_named() {
     let fault = ends(offer.wait()).await.unwrap_err();
     assert_eq!(fault.kind, "chain.nobody");
     assert!(fault.message.contains("declined: no disk"), "{}", fault.message);
+    net.clean().await;
+}
+
+/// A pattern that can be read again, through a spool or by itself.
+fn twice(at: u64, door: &Door, spool: Option<&std::path::Path>) -> Box<dyn Source> {
+    let held = Pattern::held(LENGTH, at, door);
+    match spool {
+        Some(path) => Box::new(kar::kit::chain::spool(held, path).unwrap()),
+        None => held,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_late_gets_a_round_at_once() {
+    let net = Net(30);
+    let folder = crate::harness::scratch();
+    let door = Door::default();
+    let source = twice(LENGTH - 1, &door, Some(&folder.path().join("spool")));
+    let offer = Offer::open(source, OfferOptions { nodes: Some(1), ..net.offering() }).await.unwrap();
+    let first = Kept::default();
+    let early = net.node(&offer, 1, first.sink());
+    eventually("it starts", || offer.progress().nodes.iter().any(|node| node.bytes > 0)).await;
+    let kept = [Kept::default(), Kept::default()];
+    let late = [net.node(&offer, 2, kept[0].sink()), net.node(&offer, 3, kept[1].sink())];
+    eventually("they are fed while the first round goes on", || {
+        offer.progress().nodes.iter().filter(|node| node.bytes > 0).count() == 3
+    })
+    .await;
+    assert!(!first.finished());
+    door.open();
+    let report = ends(offer.wait()).await.unwrap();
+    assert_eq!(report.complete, 3);
+    assert_eq!(report.nodes.iter().map(|node| node.round).collect::<Vec<_>>()[..2], [1, 2]);
+    ends(early).await.unwrap().unwrap();
+    for task in late {
+        ends(task).await.unwrap().unwrap();
+    }
+    assert!(first.whole(LENGTH) && kept.iter().all(|kept| kept.whole(LENGTH)));
+    drop(offer);
+    eventually("the spool is gone", || !folder.path().join("spool").exists()).await;
+    net.clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_is_kept_serves_who_failed_and_comes_back() {
+    let net = Net(31);
+    let source = Box::new(kar::kit::stream::blob(crate::parts::bytes(LENGTH)));
+    let options = OfferOptions { nodes: Some(2), rounds: Rounds::Keep, ..net.offering() };
+    let offer = Offer::open(source, options).await.unwrap();
+    let kept = [Kept::default(), Kept::default()];
+    let nodes = [net.node(&offer, 1, kept[0].sink()), net.node(&offer, 2, Kept::default().small(1_000_000))];
+    for (node, well) in nodes.into_iter().zip([true, false]) {
+        assert_eq!(ends(node).await.unwrap().is_ok(), well);
+    }
+    let again = net.node(&offer, 2, kept[1].sink());
+    ends(again).await.unwrap().unwrap();
+    offer.start().unwrap();
+    let report = ends(offer.wait()).await.unwrap();
+    assert_eq!((report.complete, report.nodes.len()), (2, 2));
+    assert!(kept.iter().all(|kept| kept.whole(LENGTH)));
     net.clean().await;
 }

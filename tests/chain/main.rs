@@ -3,8 +3,10 @@
 //! Nodes are tasks of this process with loopback addresses of their own, or child processes where one is killed.
 
 mod children;
+mod corrupt;
 mod exact;
 mod failure;
+mod faults;
 mod gather;
 #[path = "../harness/mod.rs"]
 mod harness;

@@ -42,12 +42,35 @@ fn machines_find_each_other_by_broadcast() {
     runtime.block_on(eventually("it is missed", || offer.progress().nodes[2].failure.is_some()));
     door.open();
     let fault = runtime.block_on(offer.wait()).unwrap_err();
-    let words = format!("1 of 3 nodes have no complete copy: {} vanished: silent for 10.0s", net.address(4));
+    let words = format!("1 of 3 nodes have no complete copy: {} vanished: silent for 2.5s", net.address(4));
     assert!(fault.message.starts_with(&words), "{}", fault.message);
     for node in &mut nodes[..2] {
         assert!(node.wait().unwrap().success(), "its copy is whole");
     }
     assert!(!nodes[2].wait().unwrap().success(), "the server is gone for it");
+    drop(offer);
+    runtime.shutdown_timeout(PATIENCE);
+}
+
+/// No machine has an address of IPv4: they meet by multicast, on addresses of the link alone.
+#[test]
+fn machines_find_each_other_by_ipv6() {
+    let net = netns::Net::new("chain6", 4);
+    for node in 1..=4 {
+        net.run(node, "ip", &["-4", "addr", "flush", "dev", "eth0"]);
+    }
+    let (runtime, offer) = net.inside(1, || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let options = OfferOptions { nodes: Some(3), ..OfferOptions::new("six") };
+        let offer = runtime.block_on(Offer::open(Pattern::of(LENGTH), options)).unwrap();
+        (runtime, offer)
+    });
+    let nodes: Vec<Child> = (2..=4).map(|node| child(&net, node, "named six")).collect();
+    let report = runtime.block_on(crate::parts::ends(offer.wait())).unwrap();
+    assert!(report.nodes.iter().all(|node| node.address.starts_with("fe80:")), "{report:?}");
+    for mut node in nodes {
+        assert!(node.wait().unwrap().success(), "its copy is whole");
+    }
     drop(offer);
     runtime.shutdown_timeout(PATIENCE);
 }

@@ -31,7 +31,7 @@ impl Door {
         self.0.store(true, Ordering::SeqCst);
     }
 
-    fn pass(&self) {
+    pub fn pass(&self) {
         let until = Instant::now() + PATIENCE;
         while !self.0.load(Ordering::SeqCst) && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));

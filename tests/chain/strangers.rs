@@ -16,15 +16,8 @@ const LENGTH: u64 = 12_000_001;
 
 fn hello(role: Role, session: Option<&str>) -> Vec<u8> {
     let session = session.map(String::from);
-    Message::Hello(Hello {
-        role,
-        session,
-        name: Some("\u{1b}[31mred".into()),
-        port: 9,
-        nonce: "n".into(),
-        reason: None,
-    })
-    .frame()
+    let name = Some("\u{1b}[31mred".into());
+    Message::Hello(Hello { session, name, port: 9, epoch: u64::MAX, ..Hello::new(role, "n".into()) }).frame()
 }
 
 /// What strangers say: garbage, half words, words of tomorrow, words without end, words in the wrong place.
@@ -48,7 +41,7 @@ fn sayings(session: &str) -> Vec<Vec<u8>> {
         hello(Role::Node, Some("another")),
         frame::encode(Kind::Data, 0, &[7; 1000]),
         frame::encode(Kind::End, 0, &[7; 32]),
-        frame::encode(Kind::Want, 1 << 60, &[255; 8]),
+        frame::encode(Kind::Ack, u64::MAX, &[]),
         Message::Bye.frame(),
         frame::encode(Kind::Message, 0, b"{\"is\":\"hello\"}"),
         frame::encode(Kind::Message, 0, &[b'['; 60_000]),
@@ -113,7 +106,7 @@ async fn strangers_on_every_port_change_nothing() {
     drop(guests);
     let said = said.lock().unwrap().clone();
     assert!(said.iter().any(|line| line.contains("not let in: not a chain's frame") || line.contains("no hello")));
-    assert!(said.iter().any(|line| line.contains("speaks version 9, this is 1")), "{said:?}");
+    assert!(said.iter().any(|line| line.contains("speaks version 9, this is 2")), "{said:?}");
     assert!(!said.iter().any(|line| line.contains('\u{1b}')));
     net.clean().await;
 }
@@ -190,7 +183,7 @@ async fn a_node_refuses_a_wrong_server() {
     let welcome = Message::Welcome { proof: "0".repeat(64), session: "x".into(), at: 0 }.frame();
     let challenge = Message::Challenge { nonce: "n".into() }.frame();
     for (answers, kind, words) in [
-        (vec![tomorrow], "chain.version", "speaks version 9, this is 1"),
+        (vec![tomorrow], "chain.version", "speaks version 9, this is 2"),
         (vec![challenge, welcome], "chain.token", "does not know the token"),
     ] {
         let (address, thread) = fake(answers);

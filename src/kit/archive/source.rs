@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::readlinkat;
@@ -14,7 +15,7 @@ use super::body::Body;
 use super::encode::{encode, stored};
 use super::{BLOCK, Entry, Kind, padding, sparse};
 use crate::host::{Fault, Result};
-use crate::kit::stream::Source;
+use crate::kit::stream::{Again, Source};
 use crate::kit::tree::xattrs::At;
 use crate::kit::tree::{Item, Options, Walker, show};
 
@@ -36,6 +37,7 @@ pub struct TarSource {
     state: State,
     entries: u64,
     warn: Option<Warn>,
+    options: Options,
 }
 
 type Warn = Box<dyn FnMut(&str) + Send>;
@@ -60,6 +62,7 @@ impl TarSource {
             state: State::Walking,
             entries: 0,
             warn: None,
+            options: options.clone(),
         })
     }
 
@@ -233,6 +236,11 @@ fn described(entry: Entry, stat: &FileStat) -> Entry {
 impl Source for TarSource {
     fn describe(&self) -> String {
         format!("tar of {}", self.walker.root().display())
+    }
+
+    fn again(&self) -> Option<Again> {
+        let (dir, options) = (self.walker.root().to_path_buf(), self.options.clone());
+        Some(Arc::new(move || Ok(Box::new(TarSource::new(&dir, &options)?))))
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {

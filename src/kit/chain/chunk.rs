@@ -1,91 +1,148 @@
-//! Pieces of the stream on their way, and the bound on how many there are at once.
+//! Pieces of the stream on their way, and the bound on how much of it there is at once.
 
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::frame::{self, CHUNK, HEADER, Kind};
+use super::frame::{self, CHUNK, FrameError, HEADER, Header, Kind};
 
-/// The memory of one node or server: so many chunks and no more. Whoever wants to read the next one waits until the
-/// slowest receiver has let go of an old one; that is all the back-pressure there is.
+/// The memory of one node or server: so many bytes and no more. Whoever wants to read the next piece waits until an old
+/// one is let go; that is all the back-pressure there is.
 #[derive(Clone)]
 pub struct Budget {
-    slots: Arc<Semaphore>,
-    /// Buffers for use again, all of full size.
+    /// One permit for each KiB.
+    room: Arc<Semaphore>,
     pool: Pool,
 }
 
-type Pool = Arc<Mutex<Vec<Vec<u8>>>>;
+/// Buffers of the full size for use again: memory fresh from the kernel costs more than all else that is done with it.
+#[derive(Clone)]
+struct Pool {
+    free: Arc<Mutex<Vec<Vec<u8>>>>,
+    /// As many are kept while nobody needs them.
+    most: usize,
+}
+
+/// The least that is taken for a budget: what holds two pieces of any size.
+pub const LEAST: u64 = 2 * (CHUNK as u64 + 1024);
 
 /// One frame of data, ready to be sent on as it stands.
 pub struct Chunk {
     buffer: Vec<u8>,
+    /// Bytes of the frame.
     length: usize,
-    pool: Pool,
-    _slot: OwnedSemaphorePermit,
+    offset: u64,
+    span: usize,
+    packed: bool,
+    pool: Option<Pool>,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+fn kib(bytes: u64) -> usize {
+    usize::try_from(bytes.div_ceil(1024)).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS)
 }
 
 impl Budget {
-    /// At least two chunks, so that one can come while another goes.
     pub fn new(bytes: u64) -> Self {
-        let slots = usize::try_from(bytes / CHUNK as u64).unwrap_or(usize::MAX).clamp(2, 1 << 20);
-        Budget { slots: Arc::new(Semaphore::new(slots)), pool: Pool::default() }
+        let most = usize::try_from(bytes / 4 / CHUNK as u64).unwrap_or(usize::MAX).max(2);
+        let pool = Pool { free: Arc::default(), most };
+        Budget { room: Arc::new(Semaphore::new(kib(bytes.max(LEAST)))), pool }
     }
 
-    /// Room for one chunk, once there is some; `None` after [`Budget::close`].
-    pub async fn chunk(&self) -> Option<Chunk> {
-        let slot = self.slots.clone().acquire_owned().await.ok()?;
-        let pooled = self.pool.lock().ok().and_then(|mut pool| pool.pop());
-        let buffer = pooled.unwrap_or_else(|| vec![0; HEADER + CHUNK]);
-        Some(Chunk { buffer, length: 0, pool: self.pool.clone(), _slot: slot })
+    /// Room for a frame with a payload of `bytes`, once there is some; `None` after [`Budget::close`].
+    pub async fn chunk(&self, bytes: usize) -> Option<Chunk> {
+        let permits = kib(bytes as u64) as u32;
+        let room = self.room.clone().acquire_many_owned(permits).await.ok()?;
+        let pooled = bytes > CHUNK / 2;
+        let buffer = match pooled {
+            true => {
+                self.pool.free.lock().ok().and_then(|mut pool| pool.pop()).unwrap_or_else(|| vec![0; HEADER + CHUNK])
+            }
+            false => vec![0; HEADER + bytes],
+        };
+        let pool = pooled.then(|| self.pool.clone());
+        Some(Chunk { buffer, length: HEADER + bytes, offset: 0, span: 0, packed: false, pool, _room: Some(room) })
+    }
+
+    /// Bytes for which there is no room now that could be.
+    pub fn left(&self) -> u64 {
+        self.room.available_permits() as u64 * 1024
     }
 
     /// Ends whoever waits for room.
     pub fn close(&self) {
-        self.slots.close();
+        self.room.close();
     }
 }
 
 impl Chunk {
-    /// Where header and payload are read into: [`HEADER`] and [`CHUNK`] bytes.
-    pub fn space(&mut self) -> (&mut [u8; HEADER], &mut [u8]) {
-        let (header, payload) = self.buffer.split_at_mut(HEADER);
-        (header.try_into().expect("split there"), payload)
+    /// Where the payload goes, as long as was asked for.
+    pub fn space(&mut self) -> &mut [u8] {
+        &mut self.buffer[HEADER..self.length]
     }
 
-    /// The payload is the first `length` bytes of the space.
-    pub fn hold(&mut self, length: usize) {
-        self.length = length;
+    /// Makes it the frame of the first `length` bytes of its space. `packed`: what they stand for.
+    pub fn seal(&mut self, offset: u64, length: usize, packed: Option<usize>) {
+        self.length = HEADER + length;
+        (self.offset, self.span, self.packed) = (offset, packed.unwrap_or(length), packed.is_some());
+        frame::seal(&mut self.buffer[..self.length], Kind::Data, offset, packed);
     }
 
-    /// Makes it the data frame for `offset`.
-    pub fn seal(&mut self, offset: u64, length: usize) {
-        self.length = length;
-        frame::seal(&mut self.buffer[..HEADER + length], Kind::Data, offset);
+    /// Makes it the frame that came with this header, once its space is filled.
+    ///
+    /// # Errors
+    /// The checksum is wrong.
+    pub fn receive(&mut self, header: &Header, start: &[u8; HEADER]) -> Result<(), FrameError> {
+        self.buffer[..HEADER].copy_from_slice(start);
+        (self.offset, self.span, self.packed) = (header.offset, header.span, header.packed);
+        header.verify(self.frame())
+    }
+
+    /// A frame of what this one has from `at` on; `None` where that cannot be cut out.
+    pub fn tail(&self, at: u64) -> Option<Chunk> {
+        let skip =
+            usize::try_from(at.checked_sub(self.offset)?).ok().filter(|skip| !self.packed && *skip < self.span)?;
+        let buffer = frame::encode(Kind::Data, at, &self.payload()[skip..]);
+        let (length, span) = (buffer.len(), self.span - skip);
+        Some(Chunk { buffer, length, offset: at, span, packed: false, pool: None, _room: None })
     }
 
     pub fn frame(&self) -> &[u8] {
-        &self.buffer[..HEADER + self.length]
+        &self.buffer[..self.length]
     }
 
-    pub fn data(&self) -> &[u8] {
-        &self.buffer[HEADER..HEADER + self.length]
+    pub fn payload(&self) -> &[u8] {
+        &self.buffer[HEADER..self.length]
+    }
+
+    pub fn is_packed(&self) -> bool {
+        self.packed
+    }
+
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Bytes of the stream.
+    pub fn span(&self) -> usize {
+        self.span
+    }
+
+    /// The position behind it.
+    pub fn end(&self) -> u64 {
+        self.offset + self.span as u64
     }
 }
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        if let Ok(mut pool) = self.pool.lock() {
-            pool.push(std::mem::take(&mut self.buffer));
+        let Some(pool) = &self.pool else { return };
+        if let Ok(mut free) = pool.free.lock()
+            && free.len() < pool.most
+        {
+            free.push(std::mem::take(&mut self.buffer));
         }
     }
-}
-
-/// What flows to the links and to the sink.
-#[derive(Clone)]
-pub enum Flow {
-    Chunk(Arc<Chunk>),
-    End(End),
 }
 
 /// Length and BLAKE3 digest of the whole stream.
@@ -102,24 +159,5 @@ impl End {
 
     pub fn hex(&self) -> String {
         blake3::Hash::from_bytes(self.digest).to_hex().to_string()
-    }
-}
-
-/// All that takes the stream at one place: links to other nodes, and a node's own sink. One that is gone no longer
-/// counts; the budget bounds what waits in the queues of the others.
-#[derive(Clone, Default)]
-pub struct Fan {
-    pub links: Vec<tokio::sync::mpsc::UnboundedSender<Flow>>,
-    pub sink: Option<std::sync::mpsc::Sender<Flow>>,
-}
-
-impl Fan {
-    pub fn push(&self, flow: Flow) {
-        for link in &self.links {
-            let _ = link.send(flow.clone());
-        }
-        if let Some(sink) = &self.sink {
-            let _ = sink.send(flow);
-        }
     }
 }

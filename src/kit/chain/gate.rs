@@ -128,7 +128,7 @@ async fn admit(
         }
         return;
     }
-    if shared.started() {
+    if shared.started() && !shared.takes_late {
         let text = format!("session `{}` has started without it", shared.session);
         (shared.notes)(Level::Warn, &format!("{from} came late"));
         return refuse(&mut stream, &Fault::new("chain.late", text)).await;

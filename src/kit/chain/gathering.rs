@@ -6,14 +6,14 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
-use super::chunk::Fan;
 use super::gate::Arrival;
 use super::member::Member;
 use super::message::{Message, Next, Plan, clean};
 use super::peer::{Peer, Said};
 use super::report::Phase;
 use super::session::{Event, Session, stopped};
-use super::{link, plan};
+use super::tree::Tree;
+use super::{QUIET, plan};
 use crate::host::{Fault, Level, Result, format_duration};
 
 impl Session {
@@ -83,7 +83,7 @@ impl Session {
     fn join(&mut self, who: (String, SocketAddr, u16), stream: TcpStream) {
         let id = self.next_id;
         self.next_id += 1;
-        let peer = Peer::start(stream, self.tell.clone(), move |said| Event::Node(id, said));
+        let peer = Peer::start(stream, QUIET, self.tell.clone(), move |said| Event::Node(id, said));
         let member = Member::new(id, peer, who, self.shared.opened.elapsed().as_secs_f64());
         self.note(Level::Info, &format!("{} joined session `{}`", member.label(), self.shared.session));
         self.members.push(member);
@@ -104,53 +104,45 @@ impl Session {
         }
     }
 
-    /// Puts the nodes in order and tells each its place; gives the outlets of the source.
-    pub(super) fn form(&mut self) -> Fan {
+    /// Puts the nodes in order and tells each its place and whom it feeds.
+    pub(super) fn form(&mut self) {
         self.shared.view().0 = Phase::Streaming;
         let joined: Vec<_> = self.members.iter().map(|m| (m.data.ip(), m.id)).collect();
         let mut members: Vec<Option<Member>> = std::mem::take(&mut self.members).into_iter().map(Some).collect();
         self.members =
             plan::sequence(&joined, self.options.order).into_iter().filter_map(|at| members[at].take()).collect();
-        let (arity, count) = (self.options.arity, self.members.len());
-        let next = |position: usize, members: &[Member]| -> Vec<Next> {
-            plan::behind(position, arity, count)
-                .map(|p| Next { position: p, address: members[p - 1].data, key: members[p - 1].key.clone() })
-                .collect()
-        };
-        for position in 1..=count {
-            let from = match plan::front(position, arity) {
-                0 => "the server".to_string(),
-                front => self.members[front - 1].label(),
-            };
-            let next = next(position, &self.members);
-            let member = &mut self.members[position - 1];
-            member.report.position = position;
-            let plan = Plan { position, key: member.key.clone(), from, next };
+        self.tree = Tree::new(self.members.len(), self.options.arity);
+        for at in 0..self.members.len() {
+            let next = self.next(at + 1);
+            let member = &mut self.members[at];
+            (member.report.position, member.seq) = (at + 1, 1);
+            let plan = Plan { position: at + 1, key: member.key.clone(), seq: 1, next };
             if let Some(peer) = &member.peer {
                 peer.say(&Message::Plan(plan));
             }
         }
-        let mut fan = Fan::default();
-        for next in next(0, &self.members) {
-            let (sender, queue) = mpsc::unbounded_channel();
-            fan.links.push(sender);
-            let (shared, tell) = (self.shared.clone(), self.tell.clone());
-            let local = self.options.bind.0.filter(|ip| !ip.is_unspecified());
-            self.tasks.spawn(async move {
-                let fed = link::feed(&next, &shared.session, &shared.secret, local, queue).await;
-                let _ = tell.send(Event::Link(next.position, fed)).await;
-            });
-        }
+        let next = self.next(0);
+        self.feeder.feed(next);
         self.show();
-        fan
+    }
+
+    /// Whom `position` feeds as of now; the server is 0.
+    pub(super) fn next(&self, position: usize) -> Vec<Next> {
+        let children = self.tree.children(position).into_iter();
+        children
+            .map(|(position, epoch, tries)| {
+                let member = &self.members[position - 1];
+                Next { position, address: member.data, key: member.key.clone(), epoch, tries }
+            })
+            .collect()
     }
 
     pub(super) fn turn_away(&mut self, late: Arrival) {
         let Some(stream) = late.stream else { return };
         let (tell, _) = mpsc::channel::<()>(1);
-        let peer = Peer::start(stream, tell, |_| ());
+        let peer = Peer::start(stream, QUIET, tell, |_| ());
         let message = format!("session `{}` has started without it", self.shared.session);
-        peer.say(&Message::Abort { kind: "chain.late".into(), message, unless_ended: false });
+        peer.say(&Message::Abort { kind: "chain.late".into(), message });
         self.tasks.spawn(peer.part());
     }
 }

@@ -1,75 +1,79 @@
-//! The sending end of a data connection: what is queued goes to one node behind.
+//! The sending end of a data connection: what the store holds goes to one node behind.
 
+use std::io::IoSlice;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
-use super::SILENCE;
-use super::chunk::Flow;
+use super::chunk::Chunk;
 use super::frame::{self, Kind};
 use super::handshake::greet;
-use super::message::{Hello, Next, Role};
+use super::message::{Hello, Next as Node, Role};
 use super::proof::{Secret, nonce};
 use super::socket::connect;
+use super::store::{Next, Store};
 use super::wire::{WireError, read_small};
+use super::{PING, QUIET, SILENCE};
 use crate::host::format_size;
 
-/// How often an idle link says that it is there.
-const PING: Duration = Duration::from_secs(2);
-
-/// Feeds `next` until it has taken the end of the stream.
+/// Feeds `node` until it and all behind it have everything.
 ///
 /// # Errors
-/// Why it has not, with the position: `connection reset at 37 MiB`.
+/// Why they have not, with the position: `connection reset at 37 MiB`.
 pub async fn feed(
-    next: &Next,
+    node: &Node,
     session: &str,
     secret: &Secret,
     local: Option<IpAddr>,
-    queue: UnboundedReceiver<Flow>,
+    store: &Store,
 ) -> Result<(), String> {
-    let who = next.address.to_string();
-    let mut stream = connect(next.address, local, SILENCE).await.map_err(|e| WireError::from(e).to_string())?;
-    let hello = Hello {
-        role: Role::Link,
-        session: Some(session.to_string()),
-        name: None,
-        port: 0,
-        nonce: nonce(),
-        reason: None,
-    };
-    let welcome =
-        timeout(SILENCE, greet(&mut stream, &secret.link(&next.key), hello, &who)).await.map_err(|_| "no answer")?;
-    match welcome {
+    let who = node.address.to_string();
+    let mut stream = connect(node.address, local, QUIET).await.map_err(|e| WireError::from(e).to_string())?;
+    let hello = Hello { session: Some(session.to_string()), epoch: node.epoch, ..Hello::new(Role::Link, nonce()) };
+    let welcome = timeout(SILENCE / 2, greet(&mut stream, &secret.link(&node.key), hello, &who))
+        .await
+        .map_err(|_| "no answer")?;
+    let at = match welcome {
         Err(fault) => return Err(fault.message),
-        // Another position is an orphan's wish; who could fulfil it is not in this version.
-        Ok(welcome) if welcome.at != 0 => return Err(format!("wants the stream from {}", welcome.at)),
-        Ok(_) => {}
+        Ok(welcome) => welcome.at,
+    };
+    if !store.look(|ledger| ledger.attach(node.position, node.epoch, at)) {
+        return Err(format!("wants the stream from {at}, which is not here any more"));
     }
-    let sent = AtomicU64::new(0);
-    run(stream, queue, &sent).await.map_err(|error| format!("{error} at {}", format_size(sent.load(Ordering::Relaxed))))
+    let sent = AtomicU64::new(at);
+    run(stream, node, store, &sent)
+        .await
+        .map_err(|error| format!("{error} at {}", format_size(sent.load(Ordering::Relaxed))))
 }
 
-async fn run(stream: TcpStream, queue: UnboundedReceiver<Flow>, sent: &AtomicU64) -> Result<(), WireError> {
+async fn run(stream: TcpStream, node: &Node, store: &Store, sent: &AtomicU64) -> Result<(), WireError> {
     let (reader, writer) = stream.into_split();
     tokio::select! {
-        taken = hear(reader) => taken,
-        broken = write(writer, queue, sent) => broken,
+        taken = hear(reader, node, store) => taken,
+        broken = write(writer, store, sent) => broken,
     }
 }
 
-/// Ends when the node has taken the end of the stream.
-async fn hear(mut reader: OwnedReadHalf) -> Result<(), WireError> {
+/// Ends well when the node and all behind it have the whole stream.
+async fn hear(mut reader: OwnedReadHalf, node: &Node, store: &Store) -> Result<(), WireError> {
     loop {
-        match read_small(&mut reader, SILENCE).await?.0.kind {
-            Kind::Ack | Kind::Ping => {}
-            Kind::End => return Ok(()),
+        let (header, _) = read_small(&mut reader, QUIET).await?;
+        match header.kind {
+            Kind::Ping => {}
+            Kind::Ack => {
+                let news = store.change(|ledger| {
+                    ledger.ack(node.position, node.epoch, header.offset);
+                    ledger.end().is_some_and(|end| header.offset == end + 1)
+                });
+                if news {
+                    return Ok(());
+                }
+            }
             _ => return Err(WireError::Unexpected),
         }
     }
@@ -77,26 +81,37 @@ async fn hear(mut reader: OwnedReadHalf) -> Result<(), WireError> {
 
 /// Never ends well: the other direction tells when all is taken. A blocked write is a slow node, not a dead one, as
 /// long as the other direction shows signs of life.
-async fn write(
-    mut writer: OwnedWriteHalf,
-    mut queue: UnboundedReceiver<Flow>,
-    sent: &AtomicU64,
-) -> Result<(), WireError> {
-    let mut ended = false;
+async fn write(mut writer: OwnedWriteHalf, store: &Store, sent: &AtomicU64) -> Result<(), WireError> {
     loop {
-        match timeout(PING, queue.recv()).await {
-            Ok(Some(Flow::Chunk(chunk))) => {
-                writer.write_all(chunk.frame()).await?;
-                sent.fetch_add(chunk.data().len() as u64, Ordering::Relaxed);
+        let at = sent.load(Ordering::Relaxed);
+        match timeout(PING, store.next(at)).await {
+            Ok(Next::Chunks(chunks)) => {
+                write_all(&mut writer, &chunks).await?;
+                sent.fetch_add(chunks.iter().map(|chunk| chunk.span() as u64).sum(), Ordering::Relaxed);
             }
-            Ok(Some(Flow::End(end))) => {
+            Ok(Next::End(end)) => {
                 writer.write_all(&end.frame()).await?;
-                ended = true;
+                break;
             }
-            // Whoever fills the queue is gone. After the end that is as it should be.
-            Ok(None) if ended => std::future::pending().await,
-            Ok(None) => return Err(WireError::Io(std::io::ErrorKind::UnexpectedEof.into())),
+            Ok(Next::Cut(fault)) => return Err(WireError::Io(std::io::Error::other(fault.message))),
             Err(_) => writer.write_all(&frame::encode(Kind::Ping, 0, &[])).await?,
         }
     }
+    loop {
+        tokio::time::sleep(PING).await;
+        writer.write_all(&frame::encode(Kind::Ping, 0, &[])).await?;
+    }
+}
+
+/// Many small frames are one call of the kernel.
+async fn write_all(writer: &mut OwnedWriteHalf, chunks: &[Arc<Chunk>]) -> std::io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> = chunks.iter().map(|chunk| IoSlice::new(chunk.frame())).collect();
+    let mut rest = &mut slices[..];
+    while !rest.is_empty() {
+        match writer.write_vectored(rest).await? {
+            0 => return Err(std::io::ErrorKind::WriteZero.into()),
+            written => IoSlice::advance_slices(&mut rest, written),
+        }
+    }
+    Ok(())
 }

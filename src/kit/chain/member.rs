@@ -9,6 +9,9 @@ use super::message::clean;
 use super::peer::Peer;
 use super::report::{Failure, NodeProgress, NodeReport, speed};
 
+/// Seconds that others wait for a sink before it is named.
+const MOMENT: f64 = 2.0;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// May still say something; with a failure, it only relays.
@@ -26,8 +29,15 @@ pub struct Member {
     /// Where it takes data.
     pub data: SocketAddr,
     pub state: State,
-    /// Why the stream could not reach it, as said to it and to those behind.
-    pub behind: Option<String>,
+    /// Bytes it has received.
+    pub received: u64,
+    /// The last order about whom it feeds.
+    pub seq: u64,
+    /// Since when others wait for its sink, and where that was then.
+    pub slow: Option<(Instant, u64)>,
+    pub named: bool,
+    /// Its copy is whole, whatever becomes of it now.
+    pub whole: bool,
     pub report: NodeReport,
     pub key: String,
 }
@@ -35,13 +45,19 @@ pub struct Member {
 impl Member {
     pub fn new(id: usize, peer: Peer, arrival: (String, SocketAddr, u16), joined: f64) -> Self {
         let (name, address, port) = arrival;
-        let report = NodeReport { name, address: address.ip().to_string(), joined, ..NodeReport::default() };
+        let mut data = address;
+        data.set_port(port);
+        let report = NodeReport { name, address: address.ip().to_string(), joined, round: 1, ..NodeReport::default() };
         Member {
             id,
             peer: Some(peer),
-            data: SocketAddr::new(address.ip(), port),
+            data,
             state: State::Active,
-            behind: None,
+            received: 0,
+            seq: 0,
+            slow: None,
+            named: false,
+            whole: false,
             report,
             key: super::proof::nonce(),
         }
@@ -57,7 +73,11 @@ impl Member {
             peer: None,
             data: address,
             state: State::Out,
-            behind: None,
+            received: 0,
+            seq: 0,
+            slow: None,
+            named: false,
+            whole: false,
             report,
             key: String::new(),
         }
@@ -92,11 +112,19 @@ impl Member {
         self.report.mb_per_s = speed(self.report.bytes, self.report.seconds);
     }
 
+    /// The speed of its sink, while others wait for it longer than a moment.
+    pub fn slowness(&self) -> Option<f64> {
+        let (since, from) = self.slow?;
+        let seconds = since.elapsed().as_secs_f64();
+        (seconds >= MOMENT).then(|| speed(self.report.bytes.saturating_sub(from), seconds))
+    }
+
     pub fn progress(&self) -> NodeProgress {
         NodeProgress {
             name: self.report.name.clone(),
             address: self.report.address.clone(),
             bytes: self.report.bytes,
+            slow: self.slowness(),
             done: self.state == State::Done,
             failure: self.report.failure.clone(),
         }

@@ -31,34 +31,46 @@ pub enum Message {
     },
     /// Server to node: the chain is made, this is your place.
     Plan(Plan),
+    /// Server to node: feed these and nobody else.
+    Feed {
+        seq: u64,
+        next: Vec<Next>,
+    },
     /// Node to server: my sink failed; I go on relaying.
     Trouble {
         kind: String,
         message: String,
     },
-    /// Node to server: the connection to the node at this position broke.
+    /// Node to server: the link of this epoch to the node at this position broke.
     LinkDown {
         position: usize,
+        epoch: u64,
         why: String,
     },
-    /// Node to server: the whole stream is safely in the sink.
+    /// Node to server: the link that feeds me, of this epoch, broke.
+    FeedDown {
+        epoch: u64,
+        why: String,
+    },
+    /// Node to server, a few times a second.
+    State(State),
+    /// Node to server: the whole stream is safely in the sink, and all that I feed have it, as of order `seq`.
     Done {
+        seq: u64,
         bytes: u64,
         digest: String,
         entries: u64,
         warnings: Vec<String>,
     },
-    /// Node to server: it ends here. `relayed`: those behind have it all nevertheless.
+    /// Node to server: it ends here.
     Failed {
         kind: String,
         message: String,
-        relayed: bool,
     },
-    /// Server to node: stop. `unless_ended`: only if the end of the stream has not come to you yet.
+    /// Server to node: stop.
     Abort {
         kind: String,
         message: String,
-        unless_ended: bool,
     },
     /// Server to node: your result is written down, leave.
     Bye,
@@ -91,6 +103,32 @@ pub struct Hello {
     /// Why a node declines.
     #[serde(default)]
     pub reason: Option<String>,
+    /// On a link: which one; a later one takes the place of an earlier one.
+    #[serde(default)]
+    pub epoch: u64,
+}
+
+impl Hello {
+    pub fn new(role: Role, nonce: String) -> Self {
+        Hello { role, session: None, name: None, port: 0, nonce, reason: None, epoch: 0 }
+    }
+}
+
+/// How a node is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Bytes safely in its sink.
+    pub written: u64,
+    /// Bytes received.
+    pub received: u64,
+    /// Milliseconds that its sink has spent in writes.
+    pub busy: u64,
+    /// Its memory is full of what its own sink has not taken yet: others wait for this sink.
+    pub waits: bool,
+    /// Milliseconds in which others waited for this sink.
+    pub stalled: u64,
+    /// The longest time, in milliseconds, in which nothing came.
+    pub pause: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,10 +149,9 @@ pub enum Role {
 pub struct Plan {
     /// From 1; the server is 0.
     pub position: usize,
-    /// Known only to the server, this node and the one in front of it.
+    /// Known only to the server, this node and whoever feeds it.
     pub key: String,
-    /// Who feeds it, for people.
-    pub from: String,
+    pub seq: u64,
     pub next: Vec<Next>,
 }
 
@@ -124,6 +161,10 @@ pub struct Next {
     pub position: usize,
     pub address: SocketAddr,
     pub key: String,
+    /// Which link to it this is.
+    pub epoch: u64,
+    /// How many before it broke without bringing anything.
+    pub tries: u32,
 }
 
 /// Warnings of one sink that travel to the server; the rest is counted.
@@ -170,7 +211,8 @@ mod tests {
     fn the_longest_result_fits_a_frame() {
         // JSON writes the worst characters with six bytes each, and cleaned texts hold none of them.
         let warnings = few(&vec!["\u{10ffff}\"\u{1}".repeat(300); 1000]);
-        let done = Message::Done { bytes: u64::MAX, digest: "f".repeat(64), entries: u64::MAX, warnings };
+        let done =
+            Message::Done { seq: u64::MAX, bytes: u64::MAX, digest: "f".repeat(64), entries: u64::MAX, warnings };
         let sent = done.frame();
         let (_, payload) = frame::decode(&sent).unwrap();
         assert_eq!(Message::parse(payload), Some(done));

@@ -11,8 +11,10 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::pack::Compress;
 use super::proof::Secret;
 use super::report::{NodeProgress, Phase, Progress, Report};
+use super::rounds::{Later, Rounds};
 use super::session::Session;
 use super::sink::panicked;
 use super::{Notes, PORT, discovery, gate, socket};
@@ -27,6 +29,7 @@ pub enum Order {
     Joined,
 }
 
+#[derive(Clone)]
 pub struct OfferOptions {
     pub session: String,
     /// Starts when so many have joined.
@@ -43,6 +46,12 @@ pub struct OfferOptions {
     /// Bytes of the stream that the server holds at most.
     pub buffer: u64,
     pub token: Option<String>,
+    /// Compression on the wire.
+    pub compress: Compress,
+    /// Nodes that are through wait until all are, and leave with this pause between them. `None`: each leaves once it is
+    /// through.
+    pub release: Option<Duration>,
+    pub rounds: Rounds,
     pub notes: Notes,
 }
 
@@ -58,6 +67,9 @@ impl OfferOptions {
             timeout: Duration::from_secs(3600),
             buffer: super::BUFFER,
             token: None,
+            compress: Compress::Off,
+            release: None,
+            rounds: Rounds::Late,
             notes: super::no_notes(),
         }
     }
@@ -73,7 +85,12 @@ pub(super) struct Shared {
     pub opened: Instant,
     /// Bytes read from the source.
     pub sent: Arc<AtomicU64>,
-    go: watch::Sender<bool>,
+    /// How often the start was asked for.
+    go: watch::Sender<u32>,
+    /// Whether who comes after the start can be served.
+    pub takes_late: bool,
+    /// The rounds of those who came late.
+    rounds: Mutex<Vec<Arc<Shared>>>,
     view: Mutex<(Phase, Vec<NodeProgress>)>,
 }
 
@@ -93,13 +110,41 @@ impl Shared {
             let text = format!("cannot start session `{}`: nobody has joined it", self.session);
             return Err(Fault::new("chain.nobody", text));
         }
-        self.go.send_replace(true);
+        self.go.send_modify(|asked| *asked += 1);
         Ok(())
+    }
+
+    pub fn asked(&self) -> u32 {
+        *self.go.borrow()
+    }
+
+    /// Resolves once the start is asked for more often than that.
+    pub async fn asked_again(&self, before: u32) {
+        let _ = self.go.subscribe().wait_for(|asked| *asked > before).await;
+    }
+
+    /// The same session for those who came late.
+    pub fn round(&self) -> Arc<Shared> {
+        let round = Arc::new(Shared {
+            session: self.session.clone(),
+            source: self.source.clone(),
+            total: self.total,
+            secret: self.secret.clone(),
+            notes: self.notes.clone(),
+            opened: Instant::now(),
+            sent: Arc::default(),
+            go: watch::Sender::new(0),
+            takes_late: false,
+            rounds: Mutex::default(),
+            view: Mutex::new((Phase::Gathering, Vec::new())),
+        });
+        self.rounds.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(round.clone());
+        round
     }
 
     /// Resolves once the start is asked for.
     pub async fn go(&self) {
-        let _ = self.go.subscribe().wait_for(|go| *go).await;
+        self.asked_again(0).await;
     }
 }
 
@@ -132,6 +177,7 @@ impl Offer {
         let listener = listen(options.bind)?;
         let address = listener.local_addr().map(socket::canonical).map_err(|e| bind_fault(options.bind, e))?;
         let (done, outcome) = watch::channel(None);
+        let again = source.again();
         let shared = Arc::new(Shared {
             session: options.session.clone(),
             source: source.describe(),
@@ -140,7 +186,9 @@ impl Offer {
             notes: options.notes.clone(),
             opened: Instant::now(),
             sent: Arc::default(),
-            go: watch::Sender::new(false),
+            go: watch::Sender::new(0),
+            takes_late: again.is_some(),
+            rounds: Mutex::default(),
             view: Mutex::new((Phase::Gathering, Vec::new())),
         });
         let cancel = Cancel::new();
@@ -149,11 +197,12 @@ impl Offer {
         let ear = ear(&shared, &options, address);
         // It outlives the call: what ends it is the cancel of its own.
         let worker = Worker { cancel: None, ..Worker::current() };
+        let later = Later::new(again, options.clone(), shared.clone(), cancel.child(), worker.clone());
         let session = Session::new(shared.clone(), options, queue, cancel.clone(), worker);
         let ended = shared.clone();
         tokio::spawn(async move {
             let outcome = tokio::select! {
-                outcome = session.run(source) => outcome,
+                outcome = session.run(source, Some(later)) => outcome,
                 () = door => Err(panicked("door of a chain")),
                 () = ear => Err(panicked("ear of a chain")),
             };
@@ -183,7 +232,9 @@ impl Offer {
     }
 
     pub fn progress(&self) -> Progress {
-        let (phase, nodes) = self.shared.view().clone();
+        let (phase, mut nodes) = self.shared.view().clone();
+        let rounds = self.shared.rounds.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+        nodes.extend(rounds.iter().flat_map(|round| round.view().1.clone()));
         Progress { phase, sent: self.shared.sent.load(Ordering::Relaxed), total: self.shared.total, nodes }
     }
 
@@ -240,17 +291,18 @@ fn listen(bind: (Option<IpAddr>, Option<u16>)) -> Result<TcpListener> {
 
 /// Discovery, where it can be had: without it nodes still come by address.
 fn ear(shared: &Shared, options: &OfferOptions, address: SocketAddr) -> impl Future<Output = ()> + Send + 'static {
-    let ear = discovery::ear();
-    if let Err(error) = &ear {
+    let ears = discovery::ears();
+    if let Err(error) = &ears {
         let text =
             format!("session `{}` is not found by name, only by address: UDP port {PORT}: {error}", shared.session);
         (shared.notes)(Level::Warn, &text);
     }
     let (session, bound) = (shared.session.clone(), options.bind.0.filter(|ip| !ip.is_unspecified()));
     async move {
-        match ear {
-            Ok(ear) => discovery::answer(ear, session, address.port(), bound).await,
-            Err(_) => std::future::pending().await,
+        let mut answering = tokio::task::JoinSet::new();
+        for ear in ears.into_iter().flatten() {
+            answering.spawn(discovery::answer(ear, session.clone(), address.port(), bound));
         }
+        std::future::pending().await
     }
 }

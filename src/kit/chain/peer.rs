@@ -9,20 +9,16 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::SILENCE;
 use super::frame::{self, Kind};
 use super::message::Message;
 use super::wire::{WireError, read_small};
+use super::{PING, SILENCE};
 
-/// How often a side with nothing to say says that it is there.
-const PING: Duration = Duration::from_secs(2);
 /// How long the other side may take to read the last words.
 const PARTING: Duration = Duration::from_secs(2);
 
 pub enum Said {
     Message(Message),
-    /// All before this position is in the sink.
-    Ack(u64),
     /// The connection is over, for this reason; nothing follows.
     Gone(String),
 }
@@ -34,17 +30,18 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// What the other side says comes to `events`, made into the receiver's own event by `shape`. A receiver that is
+    /// The other side may be silent for `quiet`. What it says comes to `events`, made into the receiver's own event by `shape`. A receiver that is
     /// slow holds the connection back, not memory.
     pub fn start<E: Send + 'static>(
         stream: TcpStream,
+        quiet: Duration,
         events: mpsc::Sender<E>,
         shape: impl Fn(Said) -> E + Send + 'static,
     ) -> Peer {
         let (orders, queue) = mpsc::unbounded_channel();
         let (reader, writer) = stream.into_split();
         let task = tokio::spawn(async move {
-            let listen = listen(reader, events, shape);
+            let listen = listen(reader, quiet, events, shape);
             let speak = speak(writer, queue);
             tokio::pin!(listen, speak);
             tokio::select! {
@@ -60,10 +57,6 @@ impl Peer {
         let _ = self.orders.send(message.frame());
     }
 
-    pub fn ack(&self, position: u64) {
-        let _ = self.orders.send(frame::encode(Kind::Ack, position, &[]));
-    }
-
     /// Closes it and waits until the last words are out, a short while at most.
     pub async fn part(self) {
         drop(self.orders);
@@ -74,26 +67,30 @@ impl Peer {
     }
 }
 
-async fn listen<E>(mut reader: OwnedReadHalf, events: mpsc::Sender<E>, shape: impl Fn(Said) -> E) {
+async fn listen<E>(mut reader: OwnedReadHalf, quiet: Duration, events: mpsc::Sender<E>, shape: impl Fn(Said) -> E) {
     loop {
-        let said = match read_small(&mut reader, SILENCE).await {
+        let mut silent = false;
+        let said = match read_small(&mut reader, quiet).await {
             Ok((header, payload)) => match header.kind {
                 Kind::Ping => continue,
-                Kind::Ack => Said::Ack(header.offset),
                 Kind::Message => match Message::parse(&payload) {
                     Some(message) => Said::Message(message),
                     None => Said::Gone(WireError::Unexpected.to_string()),
                 },
-                Kind::Data | Kind::End | Kind::Want => Said::Gone(WireError::Unexpected.to_string()),
+                Kind::Data | Kind::End | Kind::Ack => Said::Gone(WireError::Unexpected.to_string()),
             },
-            Err(error) => Said::Gone(error.to_string()),
+            Err(error) => {
+                // It may wake up, and is told then that it is too late.
+                silent = matches!(error, WireError::Silent(_));
+                Said::Gone(error.to_string())
+            }
         };
         let over = matches!(said, Said::Gone(_));
         let heard = events.send(shape(said)).await.is_ok();
-        if over {
+        if over && !silent {
             return;
         }
-        if !heard {
+        if !heard || silent {
             // Nobody listens any more; what still comes is taken so that our own last words are not cut off.
             let mut rest = [0; 4096];
             while matches!(reader.read(&mut rest).await, Ok(1..)) {}

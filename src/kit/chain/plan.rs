@@ -1,6 +1,7 @@
 //! Who stands where, and who feeds whom.
 
 use std::net::IpAddr;
+#[cfg(test)]
 use std::ops::Range;
 
 use super::Order;
@@ -16,6 +17,7 @@ pub fn sequence(joined: &[(IpAddr, usize)], order: Order) -> Vec<usize> {
 }
 
 /// The positions that `position` feeds, of `count` nodes numbered from 1; the server is 0.
+#[cfg(test)]
 pub fn behind(position: usize, arity: usize, count: usize) -> Range<usize> {
     let first = (position * arity + 1).min(count + 1);
     first..(first + arity).min(count + 1)

@@ -11,6 +11,7 @@ use super::message::{Hello, Role};
 use super::proof::{Secret, nonce};
 use super::report::NodeReport;
 use super::sink::SinkThread;
+use super::store::Store;
 use super::wire::WireError;
 use super::{Notes, SILENCE, discovery, node, place, socket};
 use crate::host::{Cancel, Fault, Result, Worker, format_duration};
@@ -36,6 +37,8 @@ pub struct ReceiveOptions {
     pub address: Option<IpAddr>,
     /// Bytes of the stream that this node holds at most.
     pub buffer: u64,
+    /// How long others wait for a sink that takes nothing at all; ten times as long where a disk is at work.
+    pub stall: Duration,
     pub notes: Notes,
 }
 
@@ -48,6 +51,7 @@ impl ReceiveOptions {
             name: None,
             address: None,
             buffer: super::BUFFER,
+            stall: super::STALL,
             notes: super::no_notes(),
         }
     }
@@ -61,7 +65,8 @@ impl ReceiveOptions {
 /// - `chain.timeout`: no such session in time; `chain.address`: no such server
 /// - `chain.token`, `chain.version`, `chain.session`, `chain.late`: refused, or the server is not the right one
 /// - `chain.source`, `chain.stopped`: the server ended it; `chain.server`: the server vanished
-/// - `chain.behind`, `chain.link`: a node in front is lost; `chain.digest`: damaged on the way
+/// - `chain.lost`: this node was silent and the session went on without it; `chain.link`: nobody reaches it
+/// - `chain.stalled`: the sink took nothing and others waited; `chain.digest`: damaged on the way
 /// - the sink's own fault
 pub fn receive(
     sink: Box<dyn Sink>,
@@ -70,7 +75,8 @@ pub fn receive(
 ) -> impl Future<Output = Result<NodeReport>> + Send {
     let worker = Worker::current();
     async move {
-        let (thread, feed) = SinkThread::start(sink, worker)?;
+        let store = Store::new(options.buffer, true);
+        let thread = SinkThread::start(sink, store.clone(), worker)?;
         let secret = Secret::new(options.token.as_deref());
         let until = Instant::now() + options.timeout;
         let (name, local) = (options.name.as_deref(), options.address);
@@ -80,11 +86,10 @@ pub fn receive(
             () = cancel.cancelled() => Err(Fault::stopped()),
         };
         match joined {
-            Ok(joined) => node::run(joined, secret, options, thread, feed, cancel).await,
+            Ok(joined) => node::run(joined, secret, options, thread, store, cancel).await,
             Err(fault) => {
                 let mut thread = thread;
                 thread.abort(&fault);
-                drop(feed);
                 thread.ended().await;
                 Err(fault)
             }
@@ -164,14 +169,15 @@ async fn enter(server: SocketAddr, secret: &Secret, session: Option<&str>, guest
     };
     let mut stream = socket::connect(server, guest.local, SILENCE / 2).await.map_err(fail)?;
     let own = stream.local_addr().map_err(fail)?;
-    let listener = socket::listen(SocketAddr::new(own.ip(), 0)).map_err(fail)?;
+    let mut data = own;
+    data.set_port(0);
+    let listener = socket::listen(data).map_err(fail)?;
     let hello = Hello {
-        role: guest.role,
         session: session.map(str::to_string),
         name: guest.name.map(str::to_string),
         port: listener.local_addr().map_err(fail)?.port(),
-        nonce: nonce(),
         reason: guest.reason.map(str::to_string),
+        ..Hello::new(guest.role, nonce())
     };
     let welcome = greet(&mut stream, secret, hello, &format!("the server {server}")).await?;
     Ok(Joined { stream, server, session: welcome.session, listener })

@@ -1,11 +1,11 @@
 //! What a session was, and what it is while it runs.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::host::Fault;
 
 /// A session after its end.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     pub session: String,
     /// What was sent: `tar of /usr`.
@@ -22,23 +22,44 @@ pub struct Report {
     pub arity: usize,
     /// Nodes with a complete copy.
     pub complete: usize,
+    /// Where the chain closed up around somebody, in this order.
+    pub repairs: Vec<Repair>,
     /// In the order of the chain.
     pub nodes: Vec<NodeReport>,
 }
 
+/// A node that was fed by one that is gone, and by another one since.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Repair {
+    pub node: String,
+    /// Who fed it before, and who since.
+    pub from: String,
+    pub to: String,
+    /// Seconds after the start.
+    pub at: f64,
+    /// Seconds from then until more arrived, as the server saw it (nodes tell four times a second).
+    pub seconds: f64,
+}
+
 /// One node after its end, as the server tells it or as the node itself does.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct NodeReport {
     pub name: String,
     pub address: String,
     /// From 1.
     pub position: usize,
+    /// 1; 2 and more for those who came after the start.
+    pub round: usize,
     /// Seconds from the opening of the session until it joined.
     pub joined: f64,
     /// Bytes safely in its sink.
     pub bytes: u64,
     pub seconds: f64,
     pub mb_per_s: f64,
+    /// Seconds in which others waited for its sink.
+    pub stalled: f64,
+    /// The longest time in which nothing came though it had room, seconds.
+    pub pause: f64,
     pub digest: Option<String>,
     /// Entries unpacked, for an archive.
     pub entries: u64,
@@ -46,7 +67,7 @@ pub struct NodeReport {
     pub failure: Option<Failure>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
     pub kind: String,
     pub message: String,
@@ -90,6 +111,8 @@ pub struct NodeProgress {
     pub address: String,
     /// Bytes safely in its sink.
     pub bytes: u64,
+    /// Its sink's speed, as long as others wait for it.
+    pub slow: Option<f64>,
     pub done: bool,
     pub failure: Option<Failure>,
 }

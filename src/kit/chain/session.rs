@@ -7,16 +7,20 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::chunk::{Budget, End};
+use super::chunk::End;
+use super::feeder::{Feeder, Over};
 use super::gate::Arrival;
 use super::member::{Member, State};
 use super::message::{Message, clean};
 use super::offer::{OfferOptions, Shared};
 use super::peer::Said;
-use super::report::{Report, speed};
+use super::report::{Repair, Report, speed};
+use super::rounds::Later;
 use super::source;
+use super::store::Store;
+use super::tree::Tree;
 use crate::host::{Cancel, Fault, Level, Result, Worker};
 use crate::kit::stream::Source;
 
@@ -27,8 +31,6 @@ const HANG: Duration = Duration::from_secs(1);
 
 pub(super) enum Event {
     Node(usize, Said),
-    /// The server's own link to the node at this position is over.
-    Link(usize, std::result::Result<(), String>),
     Source(Result<End>),
 }
 
@@ -46,12 +48,18 @@ pub struct Session {
     pub(super) declined: Vec<Member>,
     pub(super) next_id: usize,
     pub(super) started: Option<Instant>,
-    pub(super) budget: Budget,
-    /// Links and what else works for the session; ends with it.
+    pub(super) store: Arc<Store>,
+    pub(super) feeder: Feeder,
+    over: mpsc::UnboundedReceiver<Over>,
+    pub(super) tree: Tree,
+    /// What else works for the session; ends with it.
     pub(super) tasks: JoinSet<()>,
+    source_cancel: Cancel,
     pub(super) source_done: Option<Result<End>>,
-    /// Positions whose link broke, and until when they may say why.
-    pub(super) suspects: Vec<(Instant, usize, String)>,
+    /// Who was fed by one that is gone; and which of these have yet to hear from the new one: index, bytes then, when,
+    /// and which repair it is.
+    pub(super) repairs: Vec<Repair>,
+    pub(super) mending: Vec<(usize, u64, Instant, usize)>,
     /// Positions in the order in which they were found to have failed by themselves.
     pub(super) causes: Vec<usize>,
 }
@@ -65,7 +73,9 @@ impl Session {
         worker: Worker,
     ) -> Self {
         let (tell, events) = mpsc::channel(64);
-        let budget = Budget::new(options.buffer);
+        let store = Store::new(options.buffer, false);
+        let local = options.bind.0.filter(|ip| !ip.is_unspecified());
+        let (feeder, over) = Feeder::new(store.clone(), &shared.session, &shared.secret, local);
         Session {
             shared,
             options,
@@ -78,28 +88,47 @@ impl Session {
             declined: Vec::new(),
             next_id: 0,
             started: None,
-            budget,
+            store,
+            feeder,
+            over,
+            tree: Tree::new(0, 1),
             tasks: JoinSet::new(),
+            source_cancel: Cancel::new(),
             source_done: None,
-            suspects: Vec::new(),
+            repairs: Vec::new(),
+            mending: Vec::new(),
             causes: Vec::new(),
         }
     }
 
-    pub async fn run(mut self, source: Box<dyn Source>) -> Result<Report> {
+    /// `later` serves who comes after the start.
+    pub async fn run(mut self, source: Box<dyn Source>, mut later: Option<Later>) -> Result<Report> {
         let outcome = match self.gather().await {
-            Ok(()) => self.stream(source).await,
+            Ok(()) => self.stream(source, &mut later).await,
             Err(fault) => Err(fault),
         };
         if let Err(fault) = &outcome {
             self.abort_all(&fault.kind, &fault.message);
             self.settle().await;
         }
-        self.budget.close();
-        let report = self.report(outcome.as_ref().ok().copied());
+        if let Some(later) = later.as_mut().filter(|_| self.started.is_some()) {
+            match &outcome {
+                Err(fault) if fault.kind != "chain.lossy" => later.cancel.set(),
+                _ => later.wait(&mut self.arrivals).await,
+            }
+        }
+        if outcome.is_ok() {
+            self.release().await;
+        }
+        self.store.cut(&stopped());
+        let mut report = self.report(outcome.as_ref().ok().copied());
+        if let Some(later) = later {
+            later.report(&mut report).await;
+        }
         self.part().await;
         match outcome {
             Ok(_) => self.judge(report),
+            Err(fault) if fault.kind == "chain.lossy" => self.judge(report),
             Err(fault) if self.started.is_some() => Err(fault.with_report(as_json(&report))),
             Err(fault) => Err(fault),
         }
@@ -114,12 +143,19 @@ impl Session {
     }
 
     /// From the start to the last result.
-    async fn stream(&mut self, source: Box<dyn Source>) -> Result<End> {
-        let fan = self.form();
+    async fn stream(&mut self, source: Box<dyn Source>, later: &mut Option<Later>) -> Result<End> {
+        self.form();
         self.started = Some(Instant::now());
         let names: Vec<String> = self.members.iter().map(Member::label).collect();
         self.note(Level::Info, &format!("session `{}` starts: {}", self.shared.session, names.join(" > ")));
-        let read = source::start(source, self.budget.clone(), fan, self.shared.sent.clone(), self.worker.clone())?;
+        let read = source::start(
+            source,
+            self.store.clone(),
+            self.shared.sent.clone(),
+            self.options.compress,
+            &self.source_cancel,
+            self.worker.clone(),
+        )?;
         let tell = self.tell.clone();
         self.tasks.spawn(async move {
             let read = read.await.unwrap_or_else(|_| Err(Fault::stopped()));
@@ -134,20 +170,23 @@ impl Session {
             }
             if self.members.iter().all(|m| m.report.failure.is_some()) {
                 // Whoever is left only relays, to nobody who wants it.
-                return Err(self.lossy());
+                return Err(self.lossy(None));
             }
-            let grace = self.suspects.iter().map(|(until, ..)| *until).min();
-            let grace_over = async {
-                match grace {
-                    Some(until) => sleep_until(until).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 _ = cancel.cancelled() => return Err(stopped()),
                 Some(event) = self.events.recv() => self.take(event),
-                Some(late) = self.arrivals.recv() => self.turn_away(late),
-                () = grace_over => self.try_suspects(),
+                Some(arrival) = self.arrivals.recv() => {
+                    let late = match later {
+                        Some(later) => later.take(arrival),
+                        None => Some(arrival),
+                    };
+                    if let Some(late) = late {
+                        self.turn_away(late);
+                    }
+                }
+                Some(over) = self.over.recv() => if let Err(why) = over.result {
+                    self.broken(over.position, over.epoch, &format!("the link from the server: {why}"));
+                },
             }
             self.show();
         }
@@ -156,13 +195,27 @@ impl Session {
     fn take(&mut self, event: Event) {
         match event {
             Event::Source(done) => self.source_done = Some(done),
-            Event::Link(_, Ok(())) => {}
-            Event::Link(position, Err(why)) => self.suspect(position, format!("the link from the server: {why}")),
             Event::Node(id, said) => {
                 if let Some(at) = self.members.iter().position(|m| m.id == id && m.is_active()) {
                     self.hear(at, said);
                 }
             }
+        }
+    }
+
+    /// Lets the nodes go: together, or one after the other so that they do not all boot at once.
+    async fn release(&mut self) {
+        let Some(pause) = self.options.release else { return };
+        self.note(Level::Info, "all nodes are through: released");
+        let waiting = self.members.iter().filter(|member| member.state == State::Done);
+        for (at, peer) in waiting.filter_map(|member| member.peer.as_ref()).enumerate() {
+            if at > 0 && !pause.is_zero() {
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = self.cancel.cancelled() => {}
+                }
+            }
+            peer.say(&Message::Bye);
         }
     }
 
@@ -189,15 +242,17 @@ impl Session {
             digest,
             arity: self.options.arity,
             complete: self.members.iter().filter(|m| m.state == State::Done).count(),
+            repairs: self.repairs.clone(),
             nodes: self.members.iter().chain(&self.declined).map(|m| m.report.clone()).collect(),
         }
     }
 
     fn abort_all(&mut self, kind: &str, message: &str) {
-        self.budget.close();
+        self.store.cut(&Fault::new(kind.to_string(), message));
+        self.source_cancel.set();
         for member in self.members.iter().filter(|m| m.is_active()) {
             if let Some(peer) = &member.peer {
-                let message = Message::Abort { kind: kind.into(), message: clean(message), unless_ended: false };
+                let message = Message::Abort { kind: kind.into(), message: clean(message) };
                 peer.say(&message);
             }
         }
@@ -223,13 +278,19 @@ impl Session {
     /// Closes all connections after the last words.
     async fn part(&mut self) {
         let mut parting = JoinSet::new();
-        for peer in self.members.iter_mut().filter_map(|m| m.peer.take()) {
-            parting.spawn(peer.part());
+        for member in &mut self.members {
+            match member.peer.take() {
+                // Nobody waits for one that says nothing any more.
+                Some(peer) if member.state == State::Out => drop(tokio::spawn(peer.part())),
+                Some(peer) => drop(parting.spawn(peer.part())),
+                None => {}
+            }
         }
         // Events nobody waits for any more must not hold up a connection's end.
         self.events.close();
         let _ = timeout(SETTLE, parting.join_all()).await;
         self.tasks.abort_all();
+        self.feeder.shutdown().await;
     }
 }
 

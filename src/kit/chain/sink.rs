@@ -1,15 +1,18 @@
 //! A node's own sink, on a thread of its own: hashing and writing stand beside receiving and relaying.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::chunk::Flow;
-use crate::host::{Fault, Result, Worker};
+use super::chunk::End;
+use super::store::{Next, Store};
+use super::unpack::Unpack;
+use super::wedge;
+use crate::host::{Cancel, Fault, Result, Worker};
 use crate::kit::stream::{Delivered, Sink};
 
 /// How long a sink may take to abort before it is left alone.
@@ -22,31 +25,83 @@ pub struct Taken {
     pub digest: String,
 }
 
+/// What is seen of the thread from outside.
+struct Seen {
+    begun: Instant,
+    /// Bytes of the stream that the sink has taken.
+    written: AtomicU64,
+    /// Milliseconds since `begun` when the write that is going on was called; 0: none is.
+    writing: AtomicU64,
+    /// Milliseconds spent in writes.
+    busy: AtomicU64,
+    finishing: AtomicBool,
+    thread: AtomicI32,
+}
+
 /// The node's hold on the thread.
 pub struct SinkThread {
-    pub written: Arc<AtomicU64>,
+    seen: Arc<Seen>,
+    store: Arc<Store>,
     result: oneshot::Receiver<Result<Taken>>,
     /// The result was heard: it comes once.
     over: bool,
-    why: Arc<Mutex<Option<Fault>>>,
+    cancel: Cancel,
 }
 
 impl SinkThread {
-    /// The sink is fed through the sender; when that is dropped before an end has come, the sink is aborted.
-    pub fn start(sink: Box<dyn Sink>, worker: Worker) -> Result<(SinkThread, mpsc::Sender<Flow>)> {
-        let (feed, queue) = mpsc::channel();
+    /// The sink is fed from the store; where that is cut before an end has come, the sink is aborted.
+    pub fn start(mut sink: Box<dyn Sink>, store: Arc<Store>, worker: Worker) -> Result<SinkThread> {
         let (done, result) = oneshot::channel();
-        let thread = SinkThread { written: Arc::default(), result, over: false, why: Arc::default() };
-        let (written, why) = (thread.written.clone(), thread.why.clone());
+        let seen = Arc::new(Seen {
+            begun: Instant::now(),
+            written: AtomicU64::new(0),
+            writing: AtomicU64::new(0),
+            busy: AtomicU64::new(0),
+            finishing: AtomicBool::new(false),
+            thread: AtomicI32::new(0),
+        });
+        let cancel = Cancel::new();
+        sink.heed(&cancel);
+        let thread = SinkThread { seen: seen.clone(), store: store.clone(), result, over: false, cancel };
         let worker = Worker { deadline: None, ..worker };
         std::thread::Builder::new()
             .name("chain sink".into())
             .spawn(move || {
-                let outcome = worker.run(|| catch_unwind(AssertUnwindSafe(|| run(sink, queue, &written, &why))));
+                seen.thread.store(nix::unistd::gettid().as_raw(), Ordering::Relaxed);
+                let outcome = worker.run(|| catch_unwind(AssertUnwindSafe(|| run(sink, &store, &seen))));
                 let _ = done.send(outcome.unwrap_or_else(|_| Err(panicked("sink"))));
             })
             .map_err(|error| Fault::io("chain.thread", "start a thread", error))?;
-        Ok((thread, feed))
+        Ok(thread)
+    }
+
+    /// Bytes of the stream safely in the sink.
+    pub fn written(&self) -> u64 {
+        self.seen.written.load(Ordering::Relaxed)
+    }
+
+    /// Time spent in its writes.
+    pub fn busy(&self) -> Duration {
+        Duration::from_millis(self.seen.busy.load(Ordering::Relaxed)) + self.stuck()
+    }
+
+    /// How long the write that is going on takes already.
+    pub fn stuck(&self) -> Duration {
+        match self.seen.writing.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            since => self.seen.begun.elapsed().saturating_sub(Duration::from_millis(since)),
+        }
+    }
+
+    /// Whether it takes nothing any more, while it could and while others wait for it. A disk that is at work is slow,
+    /// not wedged, as long as `patience` with a disk is not over.
+    pub fn is_wedged(&self, limit: Duration) -> bool {
+        let stuck = self.stuck();
+        !self.over
+            && !self.seen.finishing.load(Ordering::Relaxed)
+            && stuck >= limit
+            && self.store.is_full()
+            && (stuck >= limit * wedge::DISK || !wedge::waits_for_disk(self.seen.thread.load(Ordering::Relaxed)))
     }
 
     /// What came of it, once. Cancel-safe.
@@ -56,11 +111,16 @@ impl SinkThread {
         outcome.unwrap_or_else(|_| Err(panicked("sink")))
     }
 
-    /// Ends it before the next write, for this reason.
+    /// Ends it, for this reason: before the next write, and in a write that waits for a program.
     pub fn abort(&self, fault: &Fault) {
-        if let Ok(mut why) = self.why.lock() {
-            why.get_or_insert_with(|| fault.clone());
-        }
+        self.store.cut(fault);
+        self.cancel.set();
+    }
+
+    /// The same for a sink alone: the stream goes on to those behind.
+    pub fn give_up(&mut self) {
+        self.over = true;
+        self.cancel.set();
     }
 
     /// Waits until the sink is out of the way, a while at most: a write that hangs in the kernel cannot be ended.
@@ -82,53 +142,68 @@ pub fn panicked(what: &str) -> Fault {
     Fault::new("kar.panic", format!("the {what} panicked: this is a bug in kar"))
 }
 
-fn run(
-    mut sink: Box<dyn Sink>,
-    queue: mpsc::Receiver<Flow>,
-    written: &AtomicU64,
-    why: &Mutex<Option<Fault>>,
-) -> Result<Taken> {
-    let result = feed(&mut *sink, queue, written, why);
+fn run(mut sink: Box<dyn Sink>, store: &Store, seen: &Seen) -> Result<Taken> {
+    let result = feed(&mut *sink, store, seen);
     if let Err(fault) = &result {
         sink.abort(fault);
     }
     result
 }
 
-fn feed(
-    sink: &mut dyn Sink,
-    queue: mpsc::Receiver<Flow>,
-    written: &AtomicU64,
-    why: &Mutex<Option<Fault>>,
-) -> Result<Taken> {
+fn feed(sink: &mut dyn Sink, store: &Store, seen: &Seen) -> Result<Taken> {
     let mut hasher = blake3::Hasher::new();
-    let cut = || why.lock().ok().and_then(|why| why.clone());
+    let mut unpack = Unpack::default();
     loop {
-        let flow = queue.recv();
-        if let Some(fault) = cut() {
-            return Err(fault);
-        }
-        match flow {
-            Err(_) => return Err(Fault::new("chain.cut", "the stream was cut short")),
-            Ok(Flow::Chunk(chunk)) => {
-                hasher.update(chunk.data());
-                sink.write(chunk.data())?;
-                written.fetch_add(chunk.data().len() as u64, Ordering::Relaxed);
-            }
-            Ok(Flow::End(end)) => {
-                let (digest, bytes) = (hasher.finalize(), hasher.count());
-                if digest.as_bytes() != &end.digest || bytes != end.length {
-                    let text = format!(
-                        "the stream came damaged: {bytes} bytes with digest {}, the server sent {} with {}",
-                        digest.to_hex(),
-                        end.length,
-                        end.hex()
-                    );
-                    return Err(Fault::new("chain.digest", text));
+        let at = hasher.count();
+        match store.next_for_sink(at) {
+            Next::Cut(fault) => return Err(fault),
+            Next::Chunks(chunks) => {
+                for chunk in chunks {
+                    let data = unpack.data(&chunk)?;
+                    hasher.update(data);
+                    seen.write(|| sink.write(data))?;
+                    seen.written.fetch_add(data.len() as u64, Ordering::Relaxed);
+                    let sunk = hasher.count();
+                    if store.change(|ledger| {
+                        ledger.sunk(sunk);
+                        ledger.sink().is_none()
+                    }) {
+                        return Err(Fault::stopped());
+                    }
                 }
+            }
+            Next::End(end) => {
+                let digest = compare(&hasher, &end)?;
+                seen.finishing.store(true, Ordering::Relaxed);
                 let delivered = sink.finish()?;
-                return Ok(Taken { delivered, bytes, digest: digest.to_hex().to_string() });
+                return Ok(Taken { delivered, bytes: end.length, digest });
             }
         }
     }
+}
+
+impl Seen {
+    fn write(&self, write: impl FnOnce() -> Result<()>) -> Result<()> {
+        let now = || self.begun.elapsed().as_millis() as u64;
+        let before = now().max(1);
+        self.writing.store(before, Ordering::Relaxed);
+        let result = write();
+        self.writing.store(0, Ordering::Relaxed);
+        self.busy.fetch_add(now().saturating_sub(before), Ordering::Relaxed);
+        result
+    }
+}
+
+fn compare(hasher: &blake3::Hasher, end: &End) -> Result<String> {
+    let (digest, bytes) = (hasher.finalize(), hasher.count());
+    if digest.as_bytes() == &end.digest && bytes == end.length {
+        return Ok(digest.to_hex().to_string());
+    }
+    let text = format!(
+        "the stream came damaged: {bytes} bytes with digest {}, the server sent {} with {}",
+        digest.to_hex(),
+        end.length,
+        end.hex()
+    );
+    Err(Fault::new("chain.digest", text))
 }

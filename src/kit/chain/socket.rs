@@ -44,5 +44,9 @@ pub async fn connect(to: SocketAddr, from: Option<IpAddr>, limit: Duration) -> i
 
 /// An address as people know it: IPv4 also where it came over an IPv6 socket.
 pub fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::new(ip.into(), address.port()),
+        // With its scope, without which an address of one link leads nowhere.
+        IpAddr::V6(_) => address,
+    }
 }

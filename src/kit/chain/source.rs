@@ -3,30 +3,36 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::chunk::{Budget, End, Fan, Flow};
+use super::chunk::End;
+use super::frame::CHUNK;
+use super::pack::{Compress, Packer, SPAN};
 use super::sink::panicked;
-use crate::host::{Fault, Result, Worker};
+use super::store::Store;
+use crate::host::{Cancel, Fault, Result, Worker};
 use crate::kit::stream::Source;
 
-/// Reads `source` to its end into `fan`; ends early when `budget` is closed.
+/// Reads `source` to its end into `store`; ends early when that is cut.
 pub fn start(
-    source: Box<dyn Source>,
-    budget: Budget,
-    fan: Fan,
+    mut source: Box<dyn Source>,
+    store: Arc<Store>,
     sent: Arc<AtomicU64>,
+    compress: Compress,
+    cancel: &Cancel,
     worker: Worker,
 ) -> Result<oneshot::Receiver<Result<End>>> {
     let (done, result) = oneshot::channel();
     let runtime = Handle::current();
     let worker = Worker { deadline: None, ..worker };
+    source.heed(cancel);
     std::thread::Builder::new()
         .name("chain source".into())
         .spawn(move || {
-            let read = || worker.run(|| read(source, &budget, &fan, &sent, &runtime));
+            let read = || worker.run(|| read(source, &store, &sent, compress, &runtime));
             let outcome = catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(panicked("source")));
             let _ = done.send(outcome);
         })
@@ -34,29 +40,96 @@ pub fn start(
     Ok(result)
 }
 
-fn read(mut source: Box<dyn Source>, budget: &Budget, fan: &Fan, sent: &AtomicU64, runtime: &Handle) -> Result<End> {
+fn read(
+    mut source: Box<dyn Source>,
+    store: &Store,
+    sent: &AtomicU64,
+    compress: Compress,
+    runtime: &Handle,
+) -> Result<End> {
     let mut hasher = blake3::Hasher::new();
+    let mut pace = Pace::new();
+    let mut packer = Packer::new(compress);
+    let mut space = vec![0; if compress == Compress::Off { 0 } else { SPAN }];
     loop {
-        let mut chunk = runtime.block_on(budget.chunk()).ok_or_else(Fault::stopped)?;
-        let (_, space) = chunk.space();
-        let mut length = 0;
-        let mut ended = false;
-        // Full chunks: as many bytes for one turn of every wheel as there can be.
-        while length < space.len() && !ended {
-            let read = source.read(&mut space[length..])?;
-            ended = read == 0;
-            length += read;
-        }
-        if length > 0 {
-            hasher.update(&space[..length]);
-            chunk.seal(sent.load(Ordering::Relaxed), length);
-            fan.push(Flow::Chunk(Arc::new(chunk)));
-            sent.fetch_add(length as u64, Ordering::Relaxed);
-        }
+        let offset = sent.load(Ordering::Relaxed);
+        let room = |bytes| {
+            let since = Instant::now();
+            let chunk = runtime.block_on(store.room(bytes)).ok_or_else(Fault::stopped)?;
+            Ok((chunk, since.elapsed()))
+        };
+        let (length, ended) = if packer.wants() {
+            let (length, ended) = fill(&mut *source, &mut space)?;
+            let data = &space[..length];
+            hasher.update(data);
+            if length > 0 {
+                let packed = packer.pack(data)?;
+                let payload = packed.as_deref().unwrap_or(data);
+                let (mut chunk, waited) = room(payload.len())?;
+                chunk.space().copy_from_slice(payload);
+                chunk.seal(offset, payload.len(), packed.is_some().then_some(length));
+                store.push(chunk);
+                packer.waited(waited);
+            }
+            (length, ended)
+        } else {
+            let (mut chunk, waited) = room(pace.frame(store))?;
+            let (length, ended) = fill(&mut *source, chunk.space())?;
+            hasher.update(&chunk.space()[..length]);
+            if length > 0 {
+                chunk.seal(offset, length, None);
+                store.push(chunk);
+                packer.waited(waited);
+            }
+            (length, ended)
+        };
+        sent.fetch_add(length as u64, Ordering::Relaxed);
         if ended {
-            let end = End { length: sent.load(Ordering::Relaxed), digest: *hasher.finalize().as_bytes() };
-            fan.push(Flow::End(end));
+            let end = End { length: offset + length as u64, digest: *hasher.finalize().as_bytes() };
+            store.finish(end);
             return Ok(end);
         }
+    }
+}
+
+/// Full frames: as many bytes for one turn of every wheel as there can be. Gives whether the source ended.
+fn fill(source: &mut dyn Source, space: &mut [u8]) -> Result<(usize, bool)> {
+    let mut length = 0;
+    while length < space.len() {
+        match source.read(&mut space[length..])? {
+            0 => return Ok((length, true)),
+            read => length += read,
+        }
+    }
+    Ok((length, false))
+}
+
+/// How large frames are: what passes in about a millisecond. A node sends a frame on once it is whole, so that every
+/// node adds the time of one frame to the whole; where the network is fast, large frames cost less work.
+struct Pace {
+    size: usize,
+    since: Instant,
+    acked: u64,
+}
+
+const SMALL: usize = 8 << 10;
+const LOOK: Duration = Duration::from_millis(20);
+
+impl Pace {
+    fn new() -> Self {
+        Pace { size: SMALL, since: Instant::now(), acked: 0 }
+    }
+
+    fn frame(&mut self, store: &Store) -> usize {
+        let elapsed = self.since.elapsed();
+        if elapsed >= LOOK {
+            let acked = store.look(|ledger| ledger.acked());
+            let each = (acked - self.acked.min(acked)) as f64 / elapsed.as_secs_f64() / 1000.0;
+            // Not from one extreme to the other by one look.
+            let size = (each as usize).clamp(self.size / 2, self.size * 2).clamp(SMALL, CHUNK);
+            self.size = 1 << size.ilog2();
+            (self.since, self.acked) = (Instant::now(), acked);
+        }
+        self.size
     }
 }

@@ -2,25 +2,39 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
 
-use super::chunk::{Budget, End, Fan, Flow};
-use super::frame::{self, HEADER, Header, Kind};
+use super::chunk::End;
+use super::frame::{self, DIGEST, HEADER, Header, Kind};
 use super::gate::{Doorkeeper, accept};
-use super::handshake::{hear, welcome};
+use super::handshake::{Guest, hear, refuse, welcome};
 use super::message::Role;
 use super::proof::Secret;
+use super::store::Store;
 use super::wire::{WireError, fill};
-use super::{Notes, SILENCE};
+use super::{Notes, PING, QUIET};
 use crate::host::{Fault, format_size};
 
-/// How often the position in the sink goes to the node in front.
-const ACK: Duration = Duration::from_millis(500);
+/// Acknowledgements go out after so much of the buffer, at the latest after [`LATEST`].
+const PARTS: u64 = 32;
+const READ: usize = 64 << 10;
+const LATEST: std::time::Duration = std::time::Duration::from_millis(50);
+
+/// A link that proved to be one of this session.
+pub struct Link {
+    stream: TcpStream,
+    guest: Guest,
+}
+
+/// What the data port tells of.
+pub enum News {
+    /// The link with this epoch is over, without everything being here.
+    Broken { epoch: u64, why: String },
+}
 
 /// A node's data port. Connections that know the key of the link come to `found`; any other has no effect.
 pub async fn open(
@@ -28,11 +42,13 @@ pub async fn open(
     secret: Secret,
     session: String,
     notes: Notes,
-    found: mpsc::Sender<TcpStream>,
+    newest: Arc<AtomicU64>,
+    found: mpsc::Sender<Link>,
 ) {
     let keeper = Arc::new(Doorkeeper::new(notes));
     accept(listener, |mut stream, from| {
         let (secret, session, keeper, found) = (secret.clone(), session.clone(), keeper.clone(), found.clone());
+        let newest = newest.clone();
         async move {
             let heard = hear(&mut stream, |hello| match hello.role {
                 Role::Link if hello.session.as_ref() == Some(&session) && hello.nonce.len() <= 64 => Ok(secret.clone()),
@@ -40,10 +56,12 @@ pub async fn open(
             });
             match heard.await {
                 Err(fault) => keeper.say(&format!("{from} was not let in: {}", fault.message)),
+                // A node that was frozen and passed over wakes up and feeds whom it fed: too late.
+                Ok(guest) if newest.fetch_max(guest.hello.epoch, Ordering::SeqCst) > guest.hello.epoch => {
+                    refuse(&mut stream, &Fault::new("chain.old", "somebody else feeds this node by now")).await;
+                }
                 Ok(guest) => {
-                    if welcome(&mut stream, &guest, &session, 0).await {
-                        let _ = found.send(stream).await;
-                    }
+                    let _ = found.send(Link { stream, guest }).await;
                 }
             }
         }
@@ -51,71 +69,113 @@ pub async fn open(
     .await;
 }
 
-/// Takes the stream from the node in front and gives it to `fan`, until its end has come.
-///
-/// `written` is the position in this node's sink, told to the node in front as a sign of life.
-///
-/// # Errors
-/// What broke, with the position.
-pub async fn pull(stream: TcpStream, budget: &Budget, fan: Fan, written: &AtomicU64) -> Result<End, String> {
-    let at = AtomicU64::new(0);
-    let (reader, mut writer) = stream.into_split();
-    let result = tokio::select! {
-        result = take(reader, budget, fan, &at) => result,
-        never = acknowledge(&mut writer, written) => match never {},
-    };
-    match result {
-        Ok(end) => {
-            // Tells the node in front that it may leave. If that gets lost, it will be told by the server.
-            let _ = tokio::time::timeout(SILENCE, writer.write_all(&end.frame())).await;
-            let _ = writer.shutdown().await;
-            Ok(end)
-        }
-        Err(error) => Err(format!("{error} at {}", format_size(at.load(Ordering::Relaxed)))),
-    }
-}
-
-/// Never ends: a write that fails is noticed by the reading side.
-async fn acknowledge(writer: &mut OwnedWriteHalf, written: &AtomicU64) -> std::convert::Infallible {
+/// Takes the stream from whoever is in front, link after link, the newest one at a time. Never ends.
+pub async fn take(mut found: mpsc::Receiver<Link>, session: String, store: Arc<Store>, tell: mpsc::Sender<News>) {
+    let mut current: Option<Link> = None;
     loop {
-        tokio::time::sleep(ACK).await;
-        let ack = frame::encode(Kind::Ack, written.load(Ordering::Relaxed), &[]);
-        if writer.write_all(&ack).await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
-async fn take(mut reader: OwnedReadHalf, budget: &Budget, fan: Fan, at: &AtomicU64) -> Result<End, WireError> {
-    let mut position = 0u64;
-    loop {
-        let Some(mut chunk) = budget.chunk().await else { return Err(WireError::Unexpected) };
-        loop {
-            let (start, payload) = chunk.space();
-            fill(&mut reader, start, SILENCE).await?;
-            let header = Header::parse(start)?;
-            match header.kind {
-                Kind::Ping => header.verify(start)?,
-                Kind::Data if header.offset == position => {
-                    fill(&mut reader, &mut payload[..header.length], SILENCE).await?;
-                    chunk.hold(header.length);
-                    header.verify(chunk.frame())?;
-                    position += header.length as u64;
-                    at.store(position, Ordering::Relaxed);
-                    fan.push(Flow::Chunk(Arc::new(chunk)));
-                    break;
+        let Some(link) = &mut current else {
+            current = found.recv().await;
+            if current.is_none() {
+                return;
+            }
+            continue;
+        };
+        let epoch = link.guest.hello.epoch;
+        tokio::select! {
+            // Half a frame of the old link is forgotten: the new one begins where the last whole one ended.
+            newer = found.recv() => match newer {
+                Some(newer) if newer.guest.hello.epoch >= epoch => current = Some(newer),
+                Some(_) => {}
+                None => return,
+            },
+            result = pull(link, &session, &store) => {
+                current = None;
+                let at = format_size(store.look(|ledger| ledger.high()));
+                if let Err(error) = result {
+                    let _ = tell.send(News::Broken { epoch, why: format!("{error} at {at}") }).await;
                 }
-                Kind::End if header.offset == position => {
-                    fill(&mut reader, &mut payload[..header.length], SILENCE).await?;
-                    chunk.hold(header.length);
-                    header.verify(chunk.frame())?;
-                    let digest = chunk.frame()[HEADER..].try_into().map_err(|_| WireError::Unexpected)?;
-                    let end = End { length: position, digest };
-                    fan.push(Flow::End(end));
-                    return Ok(end);
-                }
-                _ => return Err(WireError::Unexpected),
             }
         }
+    }
+}
+
+/// Until the whole stream is here and everywhere behind, and the node in front knows.
+async fn pull(link: &mut Link, session: &str, store: &Store) -> Result<(), WireError> {
+    let at = store.look(|ledger| ledger.high());
+    if !welcome(&mut link.stream, &link.guest, session, at).await {
+        return Err(WireError::Io(std::io::ErrorKind::BrokenPipe.into()));
+    }
+    let (reader, mut writer) = link.stream.split();
+    // Several small frames in one call of the kernel; a large one goes past this buffer.
+    let mut reader = tokio::io::BufReader::with_capacity(READ, reader);
+    let read = async {
+        loop {
+            read(&mut reader, store).await?;
+        }
+    };
+    tokio::select! {
+        broken = read => broken,
+        done = acknowledge(&mut writer, store) => done,
+    }
+}
+
+/// Ends well when everything is acknowledged. A write that fails is noticed by the reading side.
+async fn acknowledge(writer: &mut (impl AsyncWriteExt + Unpin), store: &Store) -> Result<(), WireError> {
+    let step = (store.size() / PARTS).max(1);
+    let mut said = 0;
+    let mut last = Instant::now();
+    loop {
+        // Soon where much is new, later where it is little.
+        let soon = async {
+            let acked = store.acknowledged(said).await;
+            if acked < said + step && !store.look(|ledger| ledger.drained()) {
+                tokio::select! {
+                    () = sleep_until(last + LATEST) => {}
+                    _ = store.acknowledged(said + step - 1) => {}
+                    () = store.drained() => {}
+                }
+            }
+            store.look(|ledger| ledger.acked())
+        };
+        let (frame, acked) = match timeout(PING, soon).await {
+            Ok(acked) => (frame::encode(Kind::Ack, acked, &[]), acked),
+            Err(_) => (frame::encode(Kind::Ping, 0, &[]), said),
+        };
+        last = Instant::now();
+        if writer.write_all(&frame).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        said = acked;
+        if store.look(|ledger| ledger.end().is_some_and(|end| said == end + 1)) {
+            let _ = timeout(QUIET, writer.shutdown()).await;
+            return Ok(());
+        }
+    }
+}
+
+/// The next frame of the stream.
+async fn read(reader: &mut (impl tokio::io::AsyncRead + Unpin), store: &Store) -> Result<(), WireError> {
+    let mut start = [0; HEADER];
+    fill(reader, &mut start, QUIET).await?;
+    let header = Header::parse(&start)?;
+    let high = store.look(|ledger| ledger.high());
+    match header.kind {
+        Kind::Ping => Ok(header.verify(&start)?),
+        Kind::Data if header.offset == high && store.end().is_none() => {
+            let Some(mut chunk) = store.room(header.length).await else { return Err(WireError::Unexpected) };
+            fill(reader, chunk.space(), QUIET).await?;
+            chunk.receive(&header, &start)?;
+            store.push(chunk);
+            Ok(())
+        }
+        Kind::End if header.offset == high => {
+            let mut frame = start.to_vec();
+            frame.resize(HEADER + DIGEST, 0);
+            fill(reader, &mut frame[HEADER..], QUIET).await?;
+            header.verify(&frame)?;
+            let digest = frame[HEADER..].try_into().map_err(|_| WireError::Unexpected)?;
+            if store.finish(End { length: header.offset, digest }) { Ok(()) } else { Err(WireError::Unexpected) }
+        }
+        _ => Err(WireError::Unexpected),
     }
 }

@@ -1,38 +1,51 @@
 //! What is heard of the nodes while the stream flows, and what it means for the others and for the whole.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::member::{Member, State};
+use super::member::{Member, State, label};
 use super::message::{Message, clean};
 use super::peer::Said;
-use super::plan;
-use super::report::Report;
+use super::report::{NodeReport, Repair, Report};
 use super::session::{Session, as_json};
+use super::tree::Broken;
 use crate::host::{Fault, Level, Result, format_size};
-
-/// How long a node whose link broke has for saying why, or for being noticed as gone.
-const GRACE: Duration = Duration::from_secs(2);
 
 impl Session {
     pub(super) fn hear(&mut self, at: usize, said: Said) {
         let member = &mut self.members[at];
         let sent = self.shared.sent.load(Ordering::Relaxed);
         match said {
-            Said::Ack(position) => member.report.bytes = position.min(sent),
             Said::Gone(why) => {
                 let why = format!("vanished: {why} at {}", format_size(member.report.bytes));
-                self.lost(at, "chain.lost", why, false);
+                self.lost(at, "chain.lost", why);
             }
-            Said::Message(Message::Done { bytes, digest, entries, warnings }) => {
+            Said::Message(Message::State(state)) => {
+                (member.report.bytes, member.received) = (state.written.min(sent), state.received.min(sent));
+                member.report.stalled = state.stalled as f64 / 1000.0;
+                member.report.pause = state.pause as f64 / 1000.0;
+                member.slow = state.waits.then(|| member.slow.unwrap_or((Instant::now(), member.report.bytes)));
+                if let Some(speed) = member.slowness().filter(|_| !member.named) {
+                    member.named = true;
+                    let text = format!("{}'s sink takes {speed:.1} MB/s; the others wait for it", member.label());
+                    self.note(Level::Warn, &text);
+                }
+                self.mended(at);
+            }
+            Said::Message(Message::Done { seq, bytes, digest, entries, warnings }) => {
                 let report = &mut member.report;
                 (report.bytes, report.digest, report.entries) = (bytes, Some(clean(&digest)), entries);
                 report.warnings = warnings.iter().map(|warning| clean(warning)).collect();
-                member.close(State::Done, self.started);
-                if let Some(peer) = &member.peer {
-                    peer.say(&Message::Bye);
+                member.whole = true;
+                // As of an older order: it has somebody else to feed by now, and says so again.
+                if seq == member.seq {
+                    member.close(State::Done, self.started);
+                    if let Some(peer) = member.peer.as_ref().filter(|_| self.options.release.is_none()) {
+                        peer.say(&Message::Bye);
+                    }
+                    let told = self.tree.complete(at + 1);
+                    self.tell(told);
                 }
             }
             Said::Message(Message::Trouble { kind, message }) => {
@@ -42,78 +55,109 @@ impl Session {
                 let text = format!("{} goes on relaying, but its sink failed: {message}", self.members[at].label());
                 self.note(Level::Error, &text);
             }
-            Said::Message(Message::Failed { kind, message, relayed }) => {
-                self.lost(at, &clean(&kind), clean(&message), relayed);
-            }
-            Said::Message(Message::LinkDown { position, why }) => {
-                let fed = plan::behind(at + 1, self.options.arity, self.members.len());
-                if fed.contains(&position) {
-                    let from = self.members[at].label();
-                    self.suspect(position, format!("the link from {from}: {}", clean(&why)));
+            Said::Message(Message::Failed { kind, message }) => self.lost(at, &clean(&kind), clean(&message)),
+            Said::Message(Message::LinkDown { position, epoch, why }) => {
+                if self.tree.parent_of(position) == Some(at + 1) {
+                    let why = format!("the link from {}: {}", self.members[at].label(), clean(&why));
+                    self.broken(position, epoch, &why);
                 }
             }
-            Said::Message(_) => self.lost(at, "chain.protocol", "said something out of order".into(), false),
+            Said::Message(Message::FeedDown { epoch, why }) => {
+                let why = format!("the link to {}: {}", member.label(), clean(&why));
+                self.broken(at + 1, epoch, &why);
+            }
+            Said::Message(_) => self.lost(at, "chain.protocol", "said something out of order".into()),
         }
     }
 
-    /// A node that will say nothing more. Unless it has relayed all, those behind it are told.
-    pub(super) fn lost(&mut self, at: usize, kind: &str, why: String, relayed: bool) {
+    /// A link broke: it is made again, or another one instead of it.
+    pub(super) fn broken(&mut self, position: usize, epoch: u64, why: &str) {
+        let received = self.members[position - 1].received;
+        match self.tree.broken(position, epoch, received) {
+            Broken::Old => {}
+            Broken::Mended(told) => {
+                self.note(Level::Trace, &format!("{why}; made again"));
+                self.tell(told);
+            }
+            Broken::Hopeless => self.lost(position - 1, "chain.link", format!("cannot be reached: {why}")),
+        }
+    }
+
+    /// Tells these whom they feed from now on.
+    pub(super) fn tell(&mut self, positions: Vec<usize>) {
+        for position in positions {
+            let next = self.next(position);
+            if position == 0 {
+                self.feeder.feed(next);
+                continue;
+            }
+            let member = &mut self.members[position - 1];
+            member.seq += 1;
+            if let Some(peer) = member.peer.as_ref().filter(|_| member.state == State::Active) {
+                peer.say(&Message::Feed { seq: member.seq, next });
+            }
+        }
+    }
+
+    /// A node that will say nothing more: the others close up.
+    pub(super) fn lost(&mut self, at: usize, kind: &str, why: String) {
         let label = self.members[at].label();
-        let behind = self.members[at].behind.clone();
         // The chain's own words follow the name; what a sink says stands for itself.
         let joint = if kind == "chain.lost" || kind == "chain.protocol" { " " } else { ": " };
-        let text = format!("{label}{joint}{why}");
         let member = &mut self.members[at];
-        if member.report.failure.is_none() {
-            if kind != "chain.behind" {
-                self.causes.push(at);
-            }
+        let whole = member.whole;
+        if !whole && member.report.failure.is_none() {
+            self.causes.push(at);
+            let text = format!("{label}{joint}{why}");
+            // It may wake up again, and then learns of it.
+            let abort = Message::Abort {
+                kind: kind.into(),
+                message: clean(&format!("the session went on without this node: {why}")),
+            };
             member.fail(kind, why);
+            if let Some(peer) = member.peer.as_ref().filter(|_| kind == "chain.lost" || kind == "chain.link") {
+                peer.say(&abort);
+            }
             // What the server itself told all nodes is said once, by whoever waits for the result.
             if kind != "chain.source" && kind != "chain.stopped" {
                 (self.shared.notes)(Level::Error, &text);
             }
         }
-        member.close(State::Out, self.started);
+        member.close(if whole { State::Done } else { State::Out }, self.started);
         if let Some(peer) = &member.peer {
             peer.say(&Message::Bye);
         }
-        if relayed {
-            return;
+        let orphans: Vec<usize> = self.tree.children(at + 1).into_iter().map(|child| child.0).collect();
+        let told = self.tree.gone(at + 1);
+        for orphan in orphans {
+            let heir = self.tree.parent_of(orphan).unwrap_or(0);
+            let repair = Repair {
+                node: self.members[orphan - 1].report.name.clone(),
+                from: self.members[at].report.name.clone(),
+                to: if heir == 0 { "the server".into() } else { self.members[heir - 1].report.name.clone() },
+                at: self.started.map_or(0.0, |started| started.elapsed().as_secs_f64()),
+                seconds: 0.0,
+            };
+            self.note(
+                Level::Warn,
+                &format!("{} is fed by {} now, no longer by {}", repair.node, repair.to, repair.from),
+            );
+            self.mending.push((orphan - 1, self.members[orphan - 1].received, Instant::now(), self.repairs.len()));
+            self.repairs.push(repair);
         }
-        let root = behind.unwrap_or(text);
-        for position in plan::behind(at + 1, self.options.arity, self.members.len()) {
-            let member = &mut self.members[position - 1];
-            if member.is_active() {
-                member.behind = Some(root.clone());
-                if let Some(peer) = &member.peer {
-                    let message = format!("cut off by a node in front: {root}");
-                    peer.say(&Message::Abort { kind: "chain.behind".into(), message, unless_ended: true });
-                }
-            }
-        }
+        self.tell(told);
     }
 
-    pub(super) fn suspect(&mut self, position: usize, why: String) {
-        if self.members[position - 1].is_active() {
-            self.suspects.push((Instant::now() + GRACE, position, why));
-        }
-    }
-
-    /// Nodes whose link broke and that are still there: without a link they get nothing.
-    pub(super) fn try_suspects(&mut self) {
-        let now = Instant::now();
-        let (over, rest) = std::mem::take(&mut self.suspects).into_iter().partition(|(until, ..)| *until <= now);
-        self.suspects = rest;
-        for (_, position, why) in over {
-            let member = &mut self.members[position - 1];
-            if member.is_active() && member.behind.is_none() {
-                let message = format!("cut off: {why} broke");
-                if let Some(peer) = &member.peer {
-                    peer.say(&Message::Abort { kind: "chain.link".into(), message, unless_ended: true });
-                }
+    /// Whether more came to a node whose feeder was replaced.
+    fn mended(&mut self, at: usize) {
+        let (repairs, received) = (&mut self.repairs, self.members[at].received);
+        self.mending.retain(|(node, from, since, repair)| {
+            let waits = *node != at || received <= *from;
+            if !waits {
+                repairs[*repair].seconds = since.elapsed().as_secs_f64();
             }
-        }
+            waits
+        });
     }
 
     pub(super) fn source_failed(&self, fault: &Fault) -> Fault {
@@ -124,28 +168,34 @@ impl Session {
         failed
     }
 
-    /// Who has no complete copy, the causes first.
-    pub(super) fn lossy(&self) -> Fault {
-        let without: Vec<usize> = (0..self.members.len()).filter(|at| self.members[*at].state != State::Done).collect();
+    /// Who has no complete copy, the causes first. With a report, who came back and has one by now is left out.
+    pub(super) fn lossy(&self, report: Option<&Report>) -> Fault {
+        let failed = |name: &str, address: &str| {
+            let same = |node: &&NodeReport| node.name == name && node.address == address;
+            report.is_none_or(|report| report.nodes.iter().find(same).is_none_or(|node| node.failure.is_some()))
+        };
+        let without = |at: &usize| {
+            let member = &self.members[*at];
+            member.state != State::Done && failed(&member.report.name, &member.report.address)
+        };
+        let mut lost = (0..self.members.len()).filter(without).count();
         let mut words = self.refusals();
-        for at in &self.causes {
+        for at in self.causes.iter().filter(|at| without(at)) {
             let member = &self.members[*at];
             let failure = member.report.failure.as_ref();
             let (kind, message) = failure.map_or(("", ""), |f| (f.kind.as_str(), f.message.as_str()));
             let joint = if kind == "chain.lost" || kind == "chain.protocol" { " " } else { ": " };
             words.push(format!("{}{joint}{message}", member.label()));
         }
-        let rest: Vec<String> =
-            without.iter().filter(|at| !self.causes.contains(at)).map(|at| self.members[*at].label()).collect();
-        if !rest.is_empty() {
-            words.push(format!("cut off behind: {}", rest.join(", ")));
+        let later = report.into_iter().flat_map(|report| &report.nodes).filter(|node| node.round > 1);
+        for node in later {
+            if let Some(failure) = &node.failure {
+                lost += 1;
+                words.push(format!("{}: {}", label(&node.name, &node.address), failure.message));
+            }
         }
-        let all = self.members.len() + self.declined.len();
-        let text = format!(
-            "{} of {all} nodes have no complete copy: {}",
-            without.len() + self.declined.len(),
-            words.join("; ")
-        );
+        let all = report.map_or(self.members.len() + self.declined.len(), |report| report.nodes.len());
+        let text = format!("{} of {all} nodes have no complete copy: {}", lost + self.declined.len(), words.join("; "));
         Fault::new("chain.lossy", text)
     }
 
@@ -157,6 +207,10 @@ impl Session {
 
     /// Whether all is well in the end.
     pub(super) fn judge(&self, report: Report) -> Result<Report> {
-        if report.complete == report.nodes.len() { Ok(report) } else { Err(self.lossy().with_report(as_json(&report))) }
+        if report.complete == report.nodes.len() {
+            Ok(report)
+        } else {
+            Err(self.lossy(Some(&report)).with_report(as_json(&report)))
+        }
     }
 }

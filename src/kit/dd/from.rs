@@ -3,13 +3,14 @@
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use super::medium::{Medium, refuse_others};
 use crate::host::{Fault, Result};
 use crate::kit::fs;
-use crate::kit::stream::Source;
+use crate::kit::stream::{Again, Source};
 
 /// Which part is read.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +29,7 @@ pub struct RawSource {
     at: u64,
     end: u64,
     used: Option<fs::UsedClusters>,
+    options: FromOptions,
 }
 
 /// # Errors
@@ -50,7 +52,7 @@ pub fn from(path: &Path, options: &FromOptions) -> Result<RawSource> {
     // Only a hint to read ahead further.
     let _ = posix_fadvise(&medium.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_SEQUENTIAL);
     let used = options.used_only.then(|| fs::ntfs_used(path)).transpose()?;
-    Ok(RawSource { medium, at: options.offset, end, used })
+    Ok(RawSource { medium, at: options.offset, end, used, options: options.clone() })
 }
 
 impl Source for RawSource {
@@ -60,6 +62,11 @@ impl Source for RawSource {
 
     fn size(&self) -> Option<u64> {
         Some(self.end - self.at)
+    }
+
+    fn again(&self) -> Option<Again> {
+        let (path, options) = (self.medium.path.clone(), self.options.clone());
+        Some(Arc::new(move || Ok(Box::new(from(&path, &options)?))))
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {

@@ -3,8 +3,9 @@
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::Source;
+use super::{Again, Source};
 use crate::host::{Fault, Result};
 
 /// A regular file, a disk, or a character device that ends or is read for ever.
@@ -41,6 +42,11 @@ impl Source for File {
 
     fn size(&self) -> Option<u64> {
         self.size
+    }
+
+    fn again(&self) -> Option<Again> {
+        let path = self.path.clone();
+        self.size.map(|_| -> Again { Arc::new(move || Ok(Box::new(file(&path)?))) })
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {

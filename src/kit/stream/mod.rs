@@ -24,6 +24,9 @@ pub use small::{Blob, Discard, blob, discard};
 pub use verified::{Verified, verified};
 pub use zstd::{LEVELS, Unzstd, Zstd, unzstd, zstd};
 
+/// Opens a source once more.
+pub type Again = std::sync::Arc<dyn Fn() -> Result<Box<dyn Source>> + Send + Sync>;
+
 /// Where a stream comes from: a tree, a disk, a command. Made fresh for one pass.
 pub trait Source: Send {
     /// For people and errors: `tar of /usr`, `disk.img`.
@@ -37,6 +40,11 @@ pub trait Source: Send {
     /// Told before the first read: a read that waits (for a program, for the network) ends with `host.stopped` soon
     /// after `cancel` is set. Sources that never wait for others need not care; those that wrap another pass it on.
     fn heed(&mut self, _cancel: &Cancel) {}
+
+    /// How to read it once more from its beginning, where that gives a whole stream again: files, disks, trees.
+    fn again(&self) -> Option<Again> {
+        None
+    }
 
     /// Fills some of `buffer`; 0 is the clean end, told only once all is known to be well (a command's exit status
     /// included). After a fault the source is over, and what came before must not pass for whole.

@@ -1,16 +1,18 @@
 //! The smallest ends: bytes at hand, and nowhere.
 
-use super::{Delivered, Sink, Source};
+use std::sync::Arc;
+
+use super::{Again, Delivered, Sink, Source};
 use crate::host::{Fault, Result};
 
 /// Bytes that are there already.
 pub struct Blob {
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
     at: usize,
 }
 
 pub fn blob(bytes: Vec<u8>) -> Blob {
-    Blob { bytes, at: 0 }
+    Blob { bytes: Arc::new(bytes), at: 0 }
 }
 
 impl Source for Blob {
@@ -20,6 +22,11 @@ impl Source for Blob {
 
     fn size(&self) -> Option<u64> {
         Some(self.bytes.len() as u64)
+    }
+
+    fn again(&self) -> Option<Again> {
+        let bytes = self.bytes.clone();
+        Some(Arc::new(move || Ok(Box::new(Blob { bytes: bytes.clone(), at: 0 }))))
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {

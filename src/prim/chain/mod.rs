@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::prelude::*;
 use crate::host::{Hold, Worker};
 use crate::kit::chain::{self, NodeReport, Offer, ReceiveOptions, Report};
-use work::{buffer, knocking, local, notes, offer_options, open, receive_into, target, wait};
+use work::{buffer, knocking, local, notes, offer_options, open, receive_into, spooled, target, wait};
 
 pub fn types(engine: &mut Engine) {
     engine.register_type_with_name::<Session>("chain session");
@@ -40,7 +40,11 @@ pub mod module {
     /// Sends a source to many nodes at once: waits for them, puts them in a chain, streams, and returns every node's
     /// result. Each node feeds its own sink and the node behind it, so the time hardly depends on their number.
     ///
-    /// It starts when `nodes` have joined, after `start_after` with whoever is there, or at a `chain::start`.
+    /// It starts when `nodes` have joined, after `start_after` with whoever is there, or at a `chain::start`. A node that
+    /// is gone is passed over. The report: `#{ session, source, bytes, seconds, mb_per_s, digest, arity, complete, repairs:
+    /// [ #{ node, from, to, at, seconds } ], nodes: [ #{ name, address, position, round, joined, bytes, seconds, mb_per_s,
+    /// stalled, pause, digest, entries, warnings, failure } ] }`; `stalled` is how long the others waited for this node's sink, `pause`
+    /// the longest time in which it got nothing, both in seconds.
     ///
     /// # Options
     /// - `session` (text): the name under which nodes find it
@@ -53,6 +57,14 @@ pub mod module {
     /// - `timeout` (time, "1h"): how long to wait for the start
     /// - `buffer` (size, "32MiB"): bytes of the stream held at most
     /// - `token` (text): known to the server and its nodes; without it nobody joins
+    /// - `compress` (text): on the wire: `"zstd"`, `"zstd:9"` (level 1 to 19), or `"auto"`, which compresses as long as the
+    ///   network is what all wait for
+    /// - `release` (time): nodes that are through wait until all are, then leave with this pause between them; `"0s"`: all at
+    ///   once. Unless said each leaves when it is through
+    /// - `rounds` (text, "late"): nodes that come after the start get the whole stream in a round of their own where the
+    ///   source can be read again; `"keep"` keeps the session open for them until `chain::start`, `.start()` or the end of
+    ///   `timeout`
+    /// - `spool` (path): a file to keep the stream in as long as the session lasts; makes any source one that can be read again
     ///
     /// # Errors
     /// - `chain.nobody`: no node joined in time
@@ -71,12 +83,13 @@ pub mod module {
     #[rhai_fn(return_raw)]
     pub fn send(ctx: NativeCallContext, source: SourceValue, options: Map) -> Raw<Dynamic> {
         let host = host_of(&ctx);
-        let options = offer_options(&host, &options_of(&ctx, "chain::send", options)?)?;
+        let opts = options_of(&ctx, "chain::send", options)?;
+        let (options, kept) = (offer_options(&host, &opts)?, opts.path("spool")?);
         let effect =
             Effect::new("chain.send", format!("{} to session {}", source.name(), options.session), Weight::Open);
         let report = host.perform(effect, || {
             let name = options.session.clone();
-            let session = open(&host, source.take()?, options)?;
+            let session = open(&host, spooled(source.take()?, kept)?, options)?;
             wait(&host, &name, &session.0.offer)
         })?;
         Ok(to_dynamic(&report))
@@ -96,6 +109,14 @@ pub mod module {
     /// - `timeout` (time, "1h"): how long to wait for the start
     /// - `buffer` (size, "32MiB"): bytes of the stream held at most
     /// - `token` (text): known to the server and its nodes; without it nobody joins
+    /// - `compress` (text): on the wire: `"zstd"`, `"zstd:9"` (level 1 to 19), or `"auto"`, which compresses as long as the
+    ///   network is what all wait for
+    /// - `release` (time): nodes that are through wait until all are, then leave with this pause between them; `"0s"`: all at
+    ///   once. Unless said each leaves when it is through
+    /// - `rounds` (text, "late"): nodes that come after the start get the whole stream in a round of their own where the
+    ///   source can be read again; `"keep"` keeps the session open for them until `chain::start`, `.start()` or the end of
+    ///   `timeout`
+    /// - `spool` (path): a file to keep the stream in as long as the session lasts; makes any source one that can be read again
     ///
     /// # Errors
     /// - `chain.bind`: cannot listen there
@@ -113,10 +134,11 @@ pub mod module {
     #[rhai_fn(return_raw)]
     pub fn offer(ctx: NativeCallContext, source: SourceValue, options: Map) -> Raw<Session> {
         let host = host_of(&ctx);
-        let options = offer_options(&host, &options_of(&ctx, "chain::offer", options)?)?;
+        let opts = options_of(&ctx, "chain::offer", options)?;
+        let (options, kept) = (offer_options(&host, &opts)?, opts.path("spool")?);
         let effect =
             Effect::new("chain.offer", format!("{} as session {}", source.name(), options.session), Weight::Open);
-        Ok(host.perform(effect, || open(&host, source.take()?, options))?)
+        Ok(host.perform(effect, || open(&host, spooled(source.take()?, kept)?, options))?)
     }
 
     /// Takes part in a session as a node: waits for it and for its start, feeds `sink` and the nodes behind this one.
@@ -129,6 +151,8 @@ pub mod module {
     /// - `name` (text, the task's name): what this node is called in reports
     /// - `address` (text): the local address to work from and to be known by
     /// - `buffer` (size, "32MiB"): bytes of the stream held at most
+    /// - `stall` (time, "3s"): how long the others wait for a sink that takes nothing at all; ten times as long where a
+    ///   disk is at work below it
     ///
     /// # Errors
     /// - `chain.timeout`: no such session in time
@@ -138,7 +162,9 @@ pub mod module {
     /// - `chain.late`: the session has started without this node
     /// - `chain.source`: the server's source failed
     /// - `chain.server`: the server vanished
-    /// - `chain.behind`: a node in front of this one failed
+    /// - `chain.lost`: this node was silent for too long, and the session went on without it
+    /// - `chain.link`: no other node reaches this one
+    /// - `chain.stalled`: the sink took nothing while others waited
     /// - `chain.digest`: the stream was damaged on its way
     /// - and the sink's own
     ///
@@ -156,6 +182,7 @@ pub mod module {
         options.name = opts.text("name")?.or_else(|| Worker::current().label);
         options.address = local(&opts)?;
         options.buffer = buffer(&opts)?;
+        options.stall = opts.time("stall")?.unwrap_or(options.stall);
         options.notes = notes(&host);
         let effect = Effect::new("chain.receive", sink.name(), Weight::Change);
         let report = host.perform(effect, || receive_into(&host, sink.take()?, options))?;
@@ -279,8 +306,9 @@ pub mod module {
         Ok(session.0.offer.start()?)
     }
 
-    /// Where it stands: `#{ phase, sent, total, nodes: [ #{ name, address, bytes, done, failure } ] }`; `bytes` are
-    /// those safely in the node's sink, `phase` is `gathering`, `streaming` or `ended`.
+    /// Where it stands: `#{ phase, sent, total, nodes: [ #{ name, address, bytes, slow, done, failure } ] }`; `bytes` are
+    /// those safely in the node's sink, `slow` its speed in MB/s where the others wait for it, `phase` is `gathering`,
+    /// `streaming` or `ended`.
     ///
     /// # Example
     /// ```rhai

@@ -7,7 +7,8 @@ use super::super::prelude::*;
 use super::{Open, Session};
 use crate::host::{Meter, Worker, format_size};
 use crate::kit::chain::{
-    self, KnockOptions, NodeReport, Notes, Offer, OfferOptions, Order, Progress, ReceiveOptions, Report, Target,
+    self, Compress, KnockOptions, NodeProgress, NodeReport, Notes, Offer, OfferOptions, Order, Progress,
+    ReceiveOptions, Report, Rounds, Target,
 };
 use crate::kit::stream::{Delivered, Sink, Source};
 
@@ -36,8 +37,39 @@ pub fn offer_options(host: &Host, opts: &Opts) -> Result<OfferOptions> {
     options.timeout = opts.time("timeout")?.unwrap_or(options.timeout);
     options.buffer = buffer(opts)?;
     options.token = opts.text("token")?;
+    options.compress = compress(opts)?;
+    options.release = opts.time("release")?;
+    options.rounds = match opts.text("rounds")?.as_deref() {
+        None | Some("late") => Rounds::Late,
+        Some("keep") => Rounds::Keep,
+        Some(other) => return Err(opts.refuse("rounds", &format!("`{other}` is neither `late` nor `keep`"))),
+    };
     options.notes = notes(host);
     Ok(options)
+}
+
+/// The source, kept in a file where one is named.
+pub fn spooled(source: Box<dyn Source>, path: Option<std::path::PathBuf>) -> Result<Box<dyn Source>> {
+    match path {
+        Some(path) => Ok(Box::new(chain::spool(source, &path)?)),
+        None => Ok(source),
+    }
+}
+
+fn compress(opts: &Opts) -> Result<Compress> {
+    let Some(text) = opts.text("compress")? else { return Ok(Compress::Off) };
+    let refuse = || opts.refuse("compress", &format!("`{text}` is none of `auto`, `zstd`, `zstd:1` to `zstd:19`"));
+    match text.strip_prefix("zstd") {
+        None if text == "auto" => Ok(Compress::Auto),
+        Some("") => Ok(Compress::Level(3)),
+        Some(level) => level
+            .strip_prefix(':')
+            .and_then(|level| level.parse().ok())
+            .filter(|level| (1..=19).contains(level))
+            .map(Compress::Level)
+            .ok_or_else(refuse),
+        None => Err(refuse()),
+    }
 }
 
 pub fn buffer(opts: &Opts) -> Result<u64> {
@@ -82,31 +114,69 @@ pub fn open(host: &Host, source: Box<dyn Source>, options: OfferOptions) -> Resu
     Ok(Session(Arc::new(Open { offer, hold })))
 }
 
-/// Waits for the result, with a progress line of what has safely arrived at the slowest node.
+/// Nodes up to which each has a progress line of its own.
+const LINES: usize = 20;
+
+/// Waits for the result, with a line for the whole and, where they are few, one for each node.
 pub fn wait(host: &Host, session: &str, offer: &Offer) -> Result<Report> {
-    let meter = host.meter(&format!("chain {session}"), offer.progress().total);
-    let mut shown = 0;
+    let mut lines =
+        Lines { whole: host.meter(&format!("chain {session}"), offer.progress().total), shown: 0, nodes: Vec::new() };
     host.wait(async {
         let mut result = std::pin::pin!(offer.wait());
         loop {
             let pause = tokio::time::sleep(Duration::from_millis(200));
             tokio::select! {
                 result = &mut result => return result,
-                () = pause => show(&meter, &offer.progress(), &mut shown),
+                () = pause => lines.show(host, &offer.progress()),
             }
         }
     })
 }
 
-fn show(meter: &Meter, progress: &Progress, shown: &mut u64) {
-    let slowest = progress.nodes.iter().filter(|node| node.failure.is_none()).min_by_key(|node| node.bytes);
-    match slowest {
-        Some(node) if progress.phase != chain::Phase::Gathering => {
+struct Lines {
+    /// What has safely arrived at the slowest node.
+    whole: Meter,
+    shown: u64,
+    nodes: Vec<(Meter, u64)>,
+}
+
+impl Lines {
+    fn show(&mut self, host: &Host, progress: &Progress) {
+        if progress.phase == chain::Phase::Gathering {
+            return self.whole.say(&format!("{} nodes joined", progress.nodes.len()));
+        }
+        let mut behind: Vec<_> = progress.nodes.iter().filter(|node| node.failure.is_none()).collect();
+        behind.sort_by_key(|node| node.bytes);
+        let lost = progress.nodes.len() - behind.len();
+        if let Some(slowest) = behind.first() {
+            self.whole.advance(slowest.bytes.saturating_sub(self.shown));
+            self.shown = slowest.bytes.max(self.shown);
+        }
+        let words: Vec<String> = behind.iter().take(3).map(|node| said(node)).collect();
+        let failed = if lost > 0 { format!(", {lost} failed") } else { String::new() };
+        self.whole.say(&format!("{} nodes{failed}; slowest: {}", progress.nodes.len(), words.join(", ")));
+        if progress.nodes.len() > LINES {
+            return;
+        }
+        if self.nodes.is_empty() {
+            self.nodes = progress.nodes.iter().map(|node| (host.meter(&node.name, progress.total), 0)).collect();
+        }
+        for ((meter, shown), node) in self.nodes.iter_mut().zip(&progress.nodes) {
             meter.advance(node.bytes.saturating_sub(*shown));
             *shown = node.bytes.max(*shown);
-            meter.say(&format!("{} nodes, {} at {}", progress.nodes.len(), node.name, format_size(node.bytes)));
+            match (&node.failure, node.done) {
+                (Some(failure), _) => meter.say(&failure.message),
+                (None, true) => meter.say("done"),
+                (None, false) => meter.say(&node.slow.map_or(String::new(), |_| "the others wait for it".into())),
+            }
         }
-        _ => meter.say(&format!("{} nodes joined", progress.nodes.len())),
+    }
+}
+
+fn said(node: &NodeProgress) -> String {
+    match node.slow {
+        Some(speed) => format!("{} at {} ({speed:.1} MB/s, the others wait)", node.name, format_size(node.bytes)),
+        None => format!("{} at {}", node.name, format_size(node.bytes)),
     }
 }
 
@@ -116,6 +186,14 @@ struct Metered(Box<dyn Sink>, Meter);
 impl Sink for Metered {
     fn describe(&self) -> String {
         self.0.describe()
+    }
+
+    fn heed(&mut self, cancel: &crate::host::Cancel) {
+        self.0.heed(cancel);
+    }
+
+    fn expect(&mut self, bytes: u64) -> Result<()> {
+        self.0.expect(bytes)
     }
 
     fn write(&mut self, data: &[u8]) -> Result<()> {

@@ -5,7 +5,9 @@ use kar::kit::chain::{frame, message::Message};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     if let Ok((header, payload)) = frame::decode(data) {
-        assert_eq!(frame::encode(header.kind, header.offset, payload), data);
+        if !header.packed {
+            assert_eq!(frame::encode(header.kind, header.offset, payload), data);
+        }
         let _ = Message::parse(payload);
     }
     // Behind a right checksum, which no mutation finds.

@@ -1,0 +1,405 @@
+//! A model of the chain with the real [`Ledger`] and [`Tree`] and no network: nodes that are killed, links that break,
+//! messages that arrive late, in any order of events that is possible at all. Whoever survives has every byte.
+
+use std::collections::VecDeque;
+
+use proptest::prelude::*;
+
+use super::ledger::Ledger;
+use super::tree::{Broken, Tree};
+
+/// Bytes that a place holds at most, of pieces of one byte.
+const BUFFER: u64 = 6;
+
+enum Order {
+    Feed { seq: u64, children: Vec<(usize, u64)> },
+    Bye,
+}
+
+enum Word {
+    Broken { position: usize, epoch: u64, has: u64 },
+    Done { seq: u64 },
+    Gone,
+}
+
+struct Place {
+    alive: bool,
+    ledger: Ledger,
+    /// The last order about children, and whether its being done was said since.
+    seq: u64,
+    told: Option<u64>,
+    sink_well: bool,
+    /// The epoch of the link that feeds it.
+    from: u64,
+    links: Vec<Link>,
+    orders: VecDeque<Order>,
+    words: VecDeque<Word>,
+    left: bool,
+}
+
+/// From its owner to a node behind, with what is on its way.
+struct Link {
+    to: usize,
+    epoch: u64,
+    attached: bool,
+    sent: u64,
+    /// Bytes on the wire: position of each.
+    wire: VecDeque<u64>,
+    end_sent: bool,
+    /// Acknowledgements on their way back.
+    acks: VecDeque<u64>,
+    acked: Option<u64>,
+}
+
+struct World {
+    length: u64,
+    places: Vec<Place>,
+    tree: Tree,
+    seqs: Vec<u64>,
+    out: Vec<bool>,
+    done: Vec<bool>,
+}
+
+impl World {
+    fn new(count: usize, arity: usize, length: u64) -> World {
+        let place = |at: usize| Place {
+            alive: true,
+            ledger: Ledger::new(at > 0),
+            seq: 0,
+            told: None,
+            sink_well: true,
+            from: 0,
+            links: Vec::new(),
+            orders: VecDeque::new(),
+            words: VecDeque::new(),
+            left: false,
+        };
+        let places = (0..=count).map(place).collect();
+        let flags = vec![false; count + 1];
+        let mut world = World {
+            length,
+            places,
+            tree: Tree::new(count, arity),
+            seqs: vec![0; count + 1],
+            out: flags.clone(),
+            done: flags,
+        };
+        for at in 0..=count {
+            world.tell(at);
+        }
+        world
+    }
+
+    fn tell(&mut self, at: usize) {
+        let children = self.tree.children(at).into_iter().map(|(position, epoch, _)| (position, epoch)).collect();
+        self.seqs[at] += 1;
+        let seq = self.seqs[at];
+        self.places[at].orders.push_back(Order::Feed { seq, children });
+        // The server's own links are made as it decides.
+        if at == 0 {
+            self.order(0);
+        }
+    }
+
+    /// One thing happens at or around `at`; whether anything did.
+    fn step(&mut self, at: usize, what: u8, which: usize) -> bool {
+        match what % 7 {
+            0 => self.order(at),
+            1 => self.word(at),
+            2 => self.read_or_sink(at),
+            3 => self.attach(at, which),
+            4 => self.send(at, which),
+            5 => self.take(at, which),
+            _ => self.ack(at, which),
+        }
+    }
+
+    fn order(&mut self, at: usize) -> bool {
+        let place = &mut self.places[at];
+        if !place.alive {
+            return false;
+        }
+        match place.orders.pop_front() {
+            None => return false,
+            Some(Order::Bye) => (place.left, place.alive) = (true, false),
+            Some(Order::Feed { seq, children }) => {
+                place.seq = seq;
+                place.ledger.feed(&children);
+                place.links.retain(|link| children.contains(&(link.to, link.epoch)));
+                for (to, epoch) in children {
+                    if !place.links.iter().any(|link| link.to == to) {
+                        place.links.push(Link {
+                            to,
+                            epoch,
+                            attached: false,
+                            sent: 0,
+                            wire: VecDeque::new(),
+                            end_sent: false,
+                            acks: VecDeque::new(),
+                            acked: None,
+                        });
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// The server hears what a node said.
+    fn word(&mut self, at: usize) -> bool {
+        let Some(word) = self.places[at].words.pop_front() else { return false };
+        if self.out[at] {
+            return true;
+        }
+        let told = match word {
+            Word::Gone if self.done[at] && self.places[at].left => Vec::new(),
+            Word::Gone => {
+                self.out[at] = true;
+                self.tree.gone(at)
+            }
+            Word::Broken { position, epoch, has } => match self.tree.broken(position, epoch, has) {
+                Broken::Old => Vec::new(),
+                Broken::Mended(told) => told,
+                Broken::Hopeless => {
+                    self.out[position] = true;
+                    self.places[position].alive = false;
+                    self.tree.gone(position)
+                }
+            },
+            Word::Done { seq } if seq == self.seqs[at] => {
+                self.done[at] = true;
+                self.places[at].orders.push_back(Order::Bye);
+                self.tree.complete(at)
+            }
+            Word::Done { .. } => Vec::new(),
+        };
+        for parent in told {
+            if !self.out[parent] && !self.done[parent] {
+                self.tell(parent);
+            }
+        }
+        true
+    }
+
+    /// The source gives a byte; a sink takes one, or is found to be through.
+    fn read_or_sink(&mut self, at: usize) -> bool {
+        let length = self.length;
+        let place = &mut self.places[at];
+        if !place.alive {
+            return false;
+        }
+        let low = place.ledger.trim();
+        if at == 0 {
+            if place.ledger.high() < length && place.ledger.high() - low < BUFFER {
+                place.ledger.receive(1);
+            } else if place.ledger.high() == length && place.ledger.end().is_none() {
+                place.ledger.finish();
+            } else {
+                return false;
+            }
+            return true;
+        }
+        match place.ledger.sink() {
+            Some(sink) if sink < place.ledger.high() => {
+                place.ledger.sunk(sink + 1);
+                true
+            }
+            _ if place.ledger.drained() && place.seq > 0 && place.told != Some(place.seq) => {
+                place.told = Some(place.seq);
+                let seq = place.seq;
+                place.words.push_back(Word::Done { seq });
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn link(&mut self, at: usize, which: usize) -> Option<(usize, usize)> {
+        let place = &self.places[at];
+        if !place.alive || place.links.is_empty() {
+            return None;
+        }
+        let index = which % place.links.len();
+        Some((index, place.links[index].to))
+    }
+
+    fn break_link(&mut self, at: usize, index: usize) {
+        let link = self.places[at].links.remove(index);
+        let has = self.places[link.to].ledger.high();
+        self.places[at].words.push_back(Word::Broken { position: link.to, epoch: link.epoch, has });
+    }
+
+    fn attach(&mut self, at: usize, which: usize) -> bool {
+        let Some((index, to)) = self.link(at, which) else { return false };
+        // A node lets nobody in before it has its place.
+        if self.places[at].links[index].attached || (self.places[to].alive && self.places[to].seq == 0) {
+            return false;
+        }
+        let (epoch, want) = (self.places[at].links[index].epoch, self.places[to].ledger.high());
+        if !self.places[to].alive || epoch < self.places[to].from {
+            self.break_link(at, index);
+            return true;
+        }
+        assert!(self.places[at].ledger.attach(to, epoch, want), "{at} has not what {to} wants: {want}");
+        self.places[to].from = epoch;
+        let link = &mut self.places[at].links[index];
+        (link.attached, link.sent) = (true, want);
+        true
+    }
+
+    fn send(&mut self, at: usize, which: usize) -> bool {
+        let Some((index, _)) = self.link(at, which) else { return false };
+        let place = &mut self.places[at];
+        let (high, low, end) = (place.ledger.high(), place.ledger.trim(), place.ledger.end());
+        let link = &mut place.links[index];
+        if !link.attached || link.wire.len() > 3 {
+            return false;
+        }
+        if link.sent < high {
+            assert!(link.sent >= low, "{at} threw away what {} waits for", link.to);
+            link.wire.push_back(link.sent);
+            link.sent += 1;
+            return true;
+        }
+        !std::mem::replace(&mut link.end_sent, end.is_some()) && end.is_some()
+    }
+
+    fn take(&mut self, at: usize, which: usize) -> bool {
+        let Some((index, to)) = self.link(at, which) else { return false };
+        let link = &mut self.places[at].links[index];
+        if !link.attached || !self.places[to].alive || self.places[to].from != self.places[at].links[index].epoch {
+            return false;
+        }
+        let link = &mut self.places[at].links[index];
+        match link.wire.front() {
+            Some(byte) => {
+                let byte = *byte;
+                let taker = &mut self.places[to].ledger;
+                let low = taker.trim();
+                if taker.high() - low >= BUFFER {
+                    return false;
+                }
+                assert_eq!(taker.high(), byte, "the next byte, and no other");
+                taker.receive(1);
+                self.places[at].links[index].wire.pop_front();
+            }
+            None => {
+                let ended = link.end_sent && self.places[to].ledger.end().is_none();
+                if ended {
+                    self.places[to].ledger.finish();
+                }
+                return ended;
+            }
+        }
+        true
+    }
+
+    /// An acknowledgement is sent, or arrives.
+    fn ack(&mut self, at: usize, which: usize) -> bool {
+        let Some((index, to)) = self.link(at, which) else { return false };
+        let (alive, current) = (self.places[to].alive, self.places[to].from);
+        let acked = self.places[to].ledger.acked();
+        let place = &mut self.places[at];
+        let link = &mut place.links[index];
+        if which & 8 == 0 && alive && link.attached && current == link.epoch && link.acked != Some(acked) {
+            link.acked = Some(acked);
+            link.acks.push_back(acked);
+            return true;
+        }
+        let Some(ack) = link.acks.pop_front() else { return false };
+        place.ledger.ack(to, link.epoch, ack)
+    }
+
+    fn kill(&mut self, at: usize) {
+        if at > 0 && self.places[at].alive {
+            self.places[at].alive = false;
+            self.places[at].words.push_back(Word::Gone);
+        }
+    }
+
+    /// All that still can happen, happens; nothing fails any more.
+    fn run_out(&mut self) {
+        let count = self.places.len();
+        let mut quiet = 0;
+        while quiet < 3 {
+            let mut moved = false;
+            for at in 0..count {
+                for what in 0..7 {
+                    for which in 0..16 {
+                        moved |= self.step(at, what, which);
+                    }
+                }
+            }
+            quiet = if moved { 0 } else { quiet + 1 };
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Happening {
+    Steps { at: usize, what: u8, which: usize },
+    Kill(usize),
+    Break { at: usize, which: usize },
+    SinkFails(usize),
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let step = (any::<usize>(), any::<u8>(), any::<usize>()).prop_map(|(at, what, which)| Happening::Steps {
+        at,
+        what,
+        which,
+    });
+    prop_oneof![
+        60 => step,
+        1 => any::<usize>().prop_map(Happening::Kill),
+        1 => (any::<usize>(), any::<usize>()).prop_map(|(at, which)| Happening::Break { at, which }),
+        1 => any::<usize>().prop_map(Happening::SinkFails),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whoever_survives_has_it_all(
+        count in 1usize..9,
+        arity in 1usize..=4,
+        length in 0u64..25,
+        happenings in proptest::collection::vec(happening(), 0..500),
+    ) {
+        let mut world = World::new(count, arity, length);
+        for happening in happenings {
+            match happening {
+                // Turns, so that something moves in most schedules.
+                Happening::Steps { at, what, which } => {
+                    for turn in 0..3 {
+                        world.step(at % (count + 1), what.wrapping_add(turn), which);
+                    }
+                }
+                Happening::Kill(at) => world.kill(at % (count + 1)),
+                Happening::Break { at, which } => {
+                    let at = at % (count + 1);
+                    if let Some((index, _)) = world.link(at, which) {
+                        world.break_link(at, index);
+                    }
+                }
+                Happening::SinkFails(at) => {
+                    let place = &mut world.places[at % (count + 1)];
+                    place.sink_well = false;
+                    place.ledger.drop_sink();
+                }
+            }
+        }
+        world.run_out();
+        for (at, place) in world.places.iter().enumerate().skip(1) {
+            if place.alive {
+                prop_assert!(false, "{} still waits at {} of {}", at, place.ledger.high(), length);
+            }
+            if place.left {
+                prop_assert_eq!((place.ledger.high(), place.ledger.end()), (length, Some(length)));
+                prop_assert!(!place.sink_well || place.ledger.sink() == Some(length));
+            }
+        }
+        prop_assert!(world.places[0].ledger.drained(), "the server waits for nobody");
+    }
+}

@@ -1,0 +1,145 @@
+//! Nodes that come late: they get the whole stream in a round of their own, at once.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::task::JoinHandle;
+use tokio::time::{Duration, Instant, sleep_until};
+
+use super::gate::Arrival;
+use super::offer::{OfferOptions, Shared};
+use super::report::{Phase, Report};
+use super::session::Session;
+use crate::host::{Cancel, Level, Result, Worker};
+use crate::kit::stream::Again;
+
+/// Whoever comes so soon after the first one of a round is in it, too.
+const TOGETHER: Duration = Duration::from_secs(1);
+
+/// What happens to those who come after the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rounds {
+    /// As long as others are fed, they get a round of their own.
+    Late,
+    /// The session stays open for them, until it is told to start once more, or its time is over.
+    Keep,
+}
+
+struct Round {
+    shared: Arc<Shared>,
+    arrivals: mpsc::Sender<Arrival>,
+    task: JoinHandle<Result<Report>>,
+}
+
+/// The rounds after the first one.
+pub struct Later {
+    again: Option<Again>,
+    options: OfferOptions,
+    shared: Arc<Shared>,
+    pub cancel: Cancel,
+    worker: Worker,
+    rounds: Vec<Round>,
+}
+
+impl Later {
+    pub fn new(
+        again: Option<Again>,
+        options: OfferOptions,
+        shared: Arc<Shared>,
+        cancel: Cancel,
+        worker: Worker,
+    ) -> Self {
+        Later { again, options, shared, cancel, worker, rounds: Vec::new() }
+    }
+
+    /// Takes a node into the round that gathers, or into a new one; gives it back where there can be none.
+    pub fn take(&mut self, arrival: Arrival) -> Option<Arrival> {
+        if arrival.stream.is_none() {
+            // One that declines now is missed by nobody.
+            return None;
+        }
+        let arrival = match self.rounds.last() {
+            Some(round) if round.shared.view().0 == Phase::Gathering => match round.arrivals.try_send(arrival) {
+                Ok(()) => return None,
+                Err(TrySendError::Full(back) | TrySendError::Closed(back)) => back,
+            },
+            _ => arrival,
+        };
+        let Some(again) = &self.again else { return Some(arrival) };
+        let source = match again() {
+            Ok(source) => source,
+            Err(fault) => {
+                (self.shared.notes)(Level::Error, &format!("the source cannot be read again: {}", fault.message));
+                return Some(arrival);
+            }
+        };
+        let shared = self.shared.round();
+        let options = OfferOptions { nodes: None, start_after: Some(TOGETHER), ..self.options.clone() };
+        let (arrivals, queue) = mpsc::channel(1024);
+        let session = Session::new(shared.clone(), options, queue, self.cancel.child(), self.worker.clone());
+        let (ended, number) = (shared.clone(), self.rounds.len() + 2);
+        (self.shared.notes)(Level::Info, &format!("a round {number} for those who come late"));
+        let task = tokio::spawn(async move {
+            let outcome = session.run(source, None).await;
+            ended.view().0 = Phase::Ended;
+            outcome
+        });
+        let _ = arrivals.try_send(arrival);
+        self.rounds.push(Round { shared, arrivals, task });
+        None
+    }
+
+    fn busy(&self) -> bool {
+        self.rounds.iter().any(|round| !round.task.is_finished())
+    }
+
+    /// Stays open as long as a round goes on, or as the session is to be kept.
+    pub async fn wait(&mut self, arrivals: &mut mpsc::Receiver<Arrival>) {
+        let keep = self.options.rounds == Rounds::Keep;
+        let deadline = self.shared.opened + self.options.timeout;
+        let asked = self.shared.asked();
+        let mut open = keep;
+        while open || self.busy() {
+            let look = (Instant::now() + Duration::from_millis(50)).min(deadline.max(Instant::now()));
+            tokio::select! {
+                Some(arrival) = arrivals.recv() => {
+                    // The last ones: who is not taken, is told by the closed connection.
+                    let _ = self.take(arrival);
+                }
+                () = self.cancel.cancelled() => return,
+                () = self.shared.asked_again(asked), if open => open = false,
+                () = sleep_until(look) => open = open && Instant::now() < deadline,
+            }
+        }
+    }
+
+    /// Adds what became of them. A node that failed and came back is whole.
+    pub async fn report(self, report: &mut Report) {
+        for (round, number) in self.rounds.into_iter().zip(2..) {
+            drop(round.arrivals);
+            let part = match round.task.await {
+                Ok(Ok(part)) => part,
+                Ok(Err(fault)) => match fault.report.and_then(|report| serde_json::from_value(*report).ok()) {
+                    Some(part) => part,
+                    // Nobody stayed until it began.
+                    None => continue,
+                },
+                Err(_) => continue,
+            };
+            let part: Report = part;
+            if report.digest.is_none() {
+                // Nobody got anything in the first round.
+                (report.digest, report.bytes) = (part.digest, part.bytes);
+            }
+            report.repairs.extend(part.repairs);
+            for mut node in part.nodes {
+                node.round = number;
+                report.nodes.retain(|before| {
+                    before.failure.is_none() || (&before.name, &before.address) != (&node.name, &node.address)
+                });
+                report.nodes.push(node);
+            }
+        }
+        report.complete = report.nodes.iter().filter(|node| node.failure.is_none()).count();
+    }
+}
