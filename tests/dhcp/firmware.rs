@@ -38,13 +38,15 @@ fn serve(rig: &Rig, root: &Path) -> (kar::kit::dhcp::Server, tftp::Server) {
         Class { vendor_class: Some("PXEClient".into()), given: given("undionly.kpxe"), ..Class::default() },
     ];
     let settings = tftp::Settings {
-        bind: "10.77.0.1:69".parse().unwrap(),
+        bind: vec!["10.77.0.1:69".parse().unwrap()],
         root: Some(root.to_path_buf()),
         read: None,
         write: None,
         inbox: None,
         block: 65464,
         limit: 1 << 20,
+        longest: u64::MAX,
+        transfers: 16,
     };
     let files = rig.net.inside(1, || tftp::Server::start(&rig.host, settings).unwrap());
     (rig.start(1, setup).unwrap(), files)
