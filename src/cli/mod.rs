@@ -9,6 +9,7 @@ mod exit;
 mod host;
 mod library;
 mod new;
+mod node;
 mod recipe_args;
 mod repl;
 mod report;
@@ -26,6 +27,9 @@ pub fn main() -> Exit {
         caretaker::run(std::io::stdin().lock());
         return Exit::Done;
     }
+    if let Some(exit) = node::called() {
+        return exit;
+    }
     let args = match args::Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
@@ -42,5 +46,6 @@ pub fn main() -> Exit {
         args::Command::Doc(doc) => doc::doc(&doc),
         args::Command::Lib(lib) => library::lib(&lib),
         args::Command::Recipes(recipes) => library::recipes(&recipes),
+        args::Command::Node => node::first(),
     }
 }

@@ -76,7 +76,7 @@ pub mod module {
     /// programs with their libraries. The same machine and the same options give the same bytes.
     ///
     /// Gives `#{ bytes, unpacked, entries, release, modules, builtin, left_out, missing_firmware: [#{ file, module,
-    /// package }] }`: the file's length and what it takes in a node's memory, in bytes; all modules in it; of those
+    /// debian }] }`: the file's length and what it takes in a node's memory, in bytes; all modules in it; of those
     /// asked for, what is built into the kernel and what this kernel has not; firmware that a module may ask for and that
     /// this machine does not have, with the Debian package where it is known.
     ///

@@ -180,7 +180,7 @@ fn add_firmware(
                 None => built.missing_firmware.push(Missing {
                     file: wanted.clone(),
                     module: module.clone(),
-                    package: firmware::package(wanted),
+                    debian: firmware::package(wanted),
                 }),
             }
         }

@@ -15,7 +15,7 @@ pub struct Missing {
     /// Who asks for it.
     pub module: String,
     /// The Debian package that has it; empty where that is not known.
-    pub package: &'static str,
+    pub debian: &'static str,
 }
 
 /// What Debian's packages have, by the beginning of the name (non-free-firmware).
