@@ -2,7 +2,8 @@
 //! recipe passes the check, every link leads somewhere.
 //!
 //! A session is a block that begins with three backticks and `console`; all sessions of a page run one after the other
-//! in one folder. A whole recipe is a block that begins with `rhai NAME`; it is in that folder under this name.
+//! in one folder. A whole recipe is a block that begins with `rhai NAME`; it is in that folder under this name, as is any
+//! other file in a block that begins with `text NAME`.
 //! `PAGES=write cargo test --test pages` writes down what is printed now.
 
 use std::ffi::OsString;
@@ -53,6 +54,10 @@ fn blocks(page: &str) -> Vec<Block> {
 fn recipes(page: &str, folder: &Path) -> Vec<String> {
     let mut names = Vec::new();
     for block in blocks(page) {
+        if let Some(name) = block.info.strip_prefix("text ") {
+            std::fs::write(folder.join(name), block.lines.join("\n") + "\n").unwrap();
+            continue;
+        }
         let Some(name) = block.info.strip_prefix("rhai ") else {
             let whole = block.info == "rhai" && block.lines.iter().any(|line| line.starts_with("fn main("));
             assert!(!whole, "line {}: a whole recipe needs a name behind `rhai`", block.at);

@@ -27,6 +27,8 @@ pub enum Command {
     Eval(Eval),
     /// Write a small, complete recipe to begin with
     New(New),
+    /// Write a boot script of ka-boot or BpBatch as a recipe
+    Import(Import),
     /// Look for errors in a recipe, and in what it imports, without running it
     Check(Check),
     /// Show what scripts can call: all modules, one, or one function
@@ -82,6 +84,18 @@ pub struct Eval {
 pub struct New {
     /// The recipe is NAME.rhai
     pub name: String,
+}
+
+#[derive(ClapArgs)]
+pub struct Import {
+    /// The script; files that it runs are looked for beside it
+    pub file: PathBuf,
+    /// The recipe to write, which must not be there yet; standard output unless said
+    #[arg(long, value_name = "FILE")]
+    pub to: Option<PathBuf>,
+    /// `ka-boot` or `bpbatch`; by the script's name (.kbt, .bpb) or words unless said
+    #[arg(long, value_name = "LANGUAGE")]
+    pub language: Option<String>,
 }
 
 #[derive(ClapArgs)]

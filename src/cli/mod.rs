@@ -7,6 +7,7 @@ mod doc;
 mod eval;
 mod exit;
 mod host;
+mod import;
 mod library;
 mod new;
 mod node;
@@ -42,6 +43,7 @@ pub fn main() -> Exit {
         args::Command::Repl(repl) => repl::repl(&repl),
         args::Command::Eval(eval) => eval::eval(eval),
         args::Command::New(new) => new::new(&new),
+        args::Command::Import(import) => import::import(&import),
         args::Command::Check(check) => check::check(&check),
         args::Command::Doc(doc) => doc::doc(&doc),
         args::Command::Lib(lib) => library::lib(&lib),

@@ -14,6 +14,7 @@ pub mod kmod;
 pub mod namespace;
 pub mod net;
 pub mod node;
+pub mod nodeset;
 pub mod process;
 pub mod step;
 pub mod stream;

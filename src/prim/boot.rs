@@ -1,6 +1,9 @@
 //! `boot`: what a node is told at a network boot, and the words of each boot loader.
 
+use std::time::Duration;
+
 use super::prelude::*;
+use crate::kit::boot::old::{self, Language, Program};
 use crate::kit::boot::{self, Decision, Flavour};
 
 /// Decisions are plain maps.
@@ -22,8 +25,117 @@ fn pairs_of(map: Map) -> Vec<(String, String)> {
     map.into_iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
 }
 
+/// How long a script waits for the closure that reads a file.
+const FILE: Duration = Duration::from_secs(5);
+
+/// How a boot script gets its files.
+type Fetch = Box<dyn FnMut(&str) -> Result<Option<Vec<u8>>>>;
+
+/// The language an option names, or the one the script is in.
+fn language_of(opts: &Opts, text: &str) -> Result<Language> {
+    match opts.text("language")? {
+        Some(name) => Language::named(&name),
+        None => Ok(Language::of(&opts.text("name")?.unwrap_or_default(), text)),
+    }
+}
+
+/// The closure or folder that an option `read` gives.
+fn fetch_of(ctx: &NativeCallContext, opts: &Opts) -> Result<Fetch> {
+    let Some(read) = opts.raw("read") else { return Ok(Box::new(|_| Ok(None))) };
+    if read.is_string() {
+        let dir = opts.path("read")?.unwrap_or_default();
+        return Ok(Box::new(move |name| old::file_in(&dir, name)));
+    }
+    let closure = opts.value::<FnPtr>("read", "a closure or a folder")?;
+    let callback = Callback::of(ctx, opts.need("read", closure)?);
+    Ok(Box::new(move |name| {
+        let value = callback.call(vec![name.to_string().into()], FILE)?;
+        if value.is_unit() {
+            return Ok(None);
+        }
+        if value.is_blob() {
+            return Ok(Some(value.cast::<Blob>()));
+        }
+        let kind = value.type_name();
+        let wrong = |_| {
+            Fault::new("boot.answer", format!("`read` returned {kind} for `{name}`: it returns a text, a blob or ()"))
+        };
+        value.into_string().map(|text| Some(text.into_bytes())).map_err(wrong)
+    }))
+}
+
 #[export_module]
 pub mod module {
+    /// Runs a boot script of the systems before, ka-boot or BpBatch, into a decision: what it does at a node's boot is
+    /// done here instead. `run` and `in-file` get their files from `read`: a closure `|name| ..` that returns a text, a
+    /// blob, or `()` for what is not there; or a folder. Without it there is no file.
+    ///
+    /// # Options
+    /// - `ip` (text): the node's address, `$Client-IP` and `$BOOTP-Your-IP`
+    /// - `read` (closure or path, none): files of the server
+    /// - `language` (text, by the script): "ka-boot" or "bpbatch"
+    /// - `name` (text, ""): the script's name; its ending `.kbt` or `.bpb` says the language
+    /// - `variables` (map, none): more variables, by name
+    ///
+    /// # Errors
+    /// - `boot.script`: what it cannot read, with line and column; a circle; an end without a boot
+    /// - `boot.language`, `boot.answer`, `boot.file`
+    ///
+    /// # Example
+    /// ```rhai
+    /// let script = "if \"ready\" in-file \"steps/$BOOTP-Your-IP\" goto disk\nlinuxboot \"vmlinuz\"\n:disk\nhdboot\n";
+    /// boot::interpret(script, #{ ip: "10.0.0.7" }).kernel                            // => "vmlinuz"
+    /// boot::interpret(script, #{ ip: "10.0.0.7", read: |name| "ready" }).boot        // => "local"
+    /// boot::interpret("linuxbot \"vmlinuz\"", #{ ip: "10.0.0.7" })                     // => throws boot.script
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn interpret(ctx: NativeCallContext, script: &str, options: Map) -> Raw<Map> {
+        let host = host_of(&ctx);
+        let opts = options_of(&ctx, "boot::interpret", options)?;
+        let ip = opts.need("ip", opts.text("ip")?)?;
+        let variables = pairs_of(opts.map("variables")?.unwrap_or_default()).into_iter().collect();
+        let program = Program::parse(script, language_of(&opts, script)?)?;
+        let outcome = old::run(&program, &old::Node { ip, variables }, &mut fetch_of(&ctx, &opts)?)?;
+        for line in outcome.said.iter().map(|line| line.trim()).filter(|line| !line.is_empty()) {
+            host.log(Level::Trace, line);
+        }
+        Ok(shown(outcome.decision)?)
+    }
+
+    /// As below, with nothing said.
+    #[rhai_fn(name = "rewrite", return_raw)]
+    pub fn rewrite(ctx: NativeCallContext, script: &str) -> Raw<String> {
+        rewrite_with(ctx, script, Map::new())
+    }
+
+    /// A boot script of the systems before as a function `boot(node)` in Rhai that decides alike, as `kar import` writes it. The
+    /// file `DIR/ADDRESS` that a script reads is the node's step file, `node.step`; other files it runs are taken in
+    /// from `read`, as `boot::interpret` takes them.
+    ///
+    /// # Options
+    /// - `read` (closure or path, none): files of the server
+    /// - `language` (text, by the script): "ka-boot" or "bpbatch"
+    /// - `name` (text, ""): the script's name; its ending `.kbt` or `.bpb` says the language
+    ///
+    /// # Errors
+    /// - `boot.script`: what it cannot read, and what no function of step and address can say; with line and column
+    /// - `boot.language`, `boot.answer`, `boot.file`
+    ///
+    /// # Example
+    /// ```rhai
+    /// let script = "if \"ready\" in-file \"steps/$BOOTP-Your-IP\" goto disk\nlinuxboot \"vmlinuz\"\n:disk\nhdboot\n";
+    /// boot::rewrite(script).split("\n")[6]          // => "        _ => boot::linux(#{ kernel: \"vmlinuz\" }),"
+    /// boot::rewrite("run $Client-IP")               // => throws boot.script
+    /// ```
+    #[rhai_fn(name = "rewrite", return_raw)]
+    pub fn rewrite_with(ctx: NativeCallContext, script: &str, options: Map) -> Raw<String> {
+        host_of(&ctx);
+        let opts = options_of(&ctx, "boot::rewrite", options)?;
+        let name = opts.text("name")?.unwrap_or_default();
+        let program = Program::parse(script, language_of(&opts, script)?)?;
+        Ok(old::import(&program, &name, &mut fetch_of(&ctx, &opts)?)?)
+    }
+
     /// Boots a kernel. Paths are as the boot loader fetches them: relative to its server, or URLs.
     ///
     /// # Options

@@ -402,6 +402,23 @@ pub mod module {
         Ok(host.perform(effect, || fs::link(Path::new(target), Path::new(path)))?)
     }
 
+    /// What the symbolic link `path` says; `()` where something else is, or nothing.
+    ///
+    /// # Errors
+    /// - `fs.target`
+    ///
+    /// # Example
+    /// ```rhai
+    /// fs::link("linux.cfg", "node7.cfg");
+    /// fs::target("node7.cfg")      // => "linux.cfg"
+    /// fs::target("/proc")          // => ()
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn target(ctx: NativeCallContext, path: &str) -> Raw<Dynamic> {
+        host_of(&ctx);
+        Ok(fs::target(Path::new(path))?.map_or(Dynamic::UNIT, Dynamic::from))
+    }
+
     /// Removes a file, a link or a folder with all in it; false when nothing was there.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! What a running script gives its primitives: the host, and engines for closures called elsewhere.
 
 use std::cell::Cell;
+use std::path::Path;
 use std::sync::Arc;
 
 use rhai::{Dynamic, Engine, EvalAltResult, Map, NativeCallContext, Position};
@@ -14,6 +15,9 @@ pub type Raw<T> = std::result::Result<T, Box<EvalAltResult>>;
 pub trait Scripts: Send + Sync {
     /// An engine of its own for the calling thread.
     fn engine(&self, ground: &Ground) -> Engine;
+
+    /// Calls a function of another script file, read as it is now.
+    fn call(&self, ground: &Ground, file: &Path, function: &str, args: Vec<Dynamic>) -> Raw<Dynamic>;
 
     /// Where an error comes from, for a log line: `site.rhai:12:8`; empty where the engine lost the place.
     fn place(&self, error: &EvalAltResult) -> String;

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::prelude::*;
 use crate::kit::namespace;
 use crate::kit::node::{self, Power};
+use crate::kit::nodeset;
 
 /// Only plain values pass here.
 pub fn types(_: &mut Engine) {}
@@ -42,6 +43,42 @@ pub mod module {
     pub fn facts(ctx: NativeCallContext) -> Raw<Map> {
         host_of(&ctx);
         Ok(to_dynamic(&node::facts()?).cast())
+    }
+
+    /// The names in a node set, in the order written, each once: ranges of numbers in brackets, leading zeros kept, commas
+    /// or blanks between. At most 100,000.
+    ///
+    /// # Errors
+    /// - `node.set`: a bracket that is not closed, a range that is none; names the column
+    ///
+    /// # Example
+    /// ```rhai
+    /// node::expand("icluster[1-3,70],gw")              // => ["icluster1", "icluster2", "icluster3", "icluster70", "gw"]
+    /// node::expand("n[08-10]")                         // => ["n08", "n09", "n10"]
+    /// node::expand("n[1-3")                            // => throws node.set
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn expand(ctx: NativeCallContext, set: &str) -> Raw<Array> {
+        host_of(&ctx);
+        Ok(nodeset::expand(set)?.into_iter().map(Dynamic::from).collect())
+    }
+
+    /// The shortest node set of a list of names, as `node::expand` reads it.
+    ///
+    /// # Errors
+    /// - `node.set`: something in the list is no text
+    ///
+    /// # Example
+    /// ```rhai
+    /// node::fold(["n1", "n2", "gw", "n3", "n7"])       // => "n[1-3,7],gw"
+    /// node::fold(node::expand("n[08-10]"))             // => "n[08-10]"
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn fold(ctx: NativeCallContext, names: Array) -> Raw<String> {
+        host_of(&ctx);
+        let texts: Option<Vec<_>> = names.into_iter().map(|name| name.into_immutable_string().ok()).collect();
+        let texts = texts.ok_or_else(|| Fault::new("node.set", "`node::fold` takes a list of texts"))?;
+        Ok(nodeset::fold(texts.iter().map(|name| name.as_str())))
     }
 
     /// Does nothing for root. For anybody else the run ends with exit code 4 and one line that says what for.

@@ -1,35 +1,58 @@
 //! `step`: where each node stands, in a folder of small files.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::prelude::*;
-use crate::kit::step;
+use crate::kit::nodeset;
+use crate::kit::step::{self, Form, Remote, Steps};
 
 pub fn types(engine: &mut Engine) {
     engine.register_type_with_name::<Store>("store");
 }
 
-/// A folder of step files. Copies are the same folder.
+/// A folder of step files, here or on a server. Copies are the same folder.
 #[derive(Clone)]
-pub struct Store(step::Store);
+pub struct Store(Steps);
 
 impl Planned for Store {
     fn planned(effect: &Effect<'_>) -> Result<Self> {
         // Nothing is written to a folder that is not there yet, so looking into it is enough.
         let dir = Path::new(&effect.object);
         let dir = if dir.is_dir() { dir } else { Path::new(".") };
-        Ok(Store(step::Store::open(dir, step::Form::Word, false)?))
+        Ok(Store(Steps::Folder(step::Store::open(dir, Form::Word, false)?)))
     }
 }
 
-/// A list of texts, or one text alone.
+/// Which try it was; a plan is at its first.
+struct Count(u32);
+
+impl Planned for Count {
+    fn planned(_: &Effect<'_>) -> Result<Self> {
+        Ok(Count(1))
+    }
+}
+
+fn form_of(opts: &Opts) -> Result<Form> {
+    match opts.text("form")?.as_deref() {
+        None | Some("word") => Ok(Form::Word),
+        Some("kaboot") => Ok(Form::Kaboot),
+        Some(other) => Err(opts.refuse("form", &format!("`{other}` is neither word nor kaboot"))),
+    }
+}
+
+/// A node set, or a list of them.
 fn hosts_of(hosts: Dynamic) -> Result<Vec<String>> {
     let wrong = || Fault::new("step.host", "hosts are a text or a list of texts");
-    if hosts.is_string() {
-        return Ok(vec![hosts.into_string().map_err(|_| wrong())?]);
+    let list = match hosts.is_string() {
+        true => vec![hosts],
+        false => hosts.try_cast::<Array>().ok_or_else(wrong)?,
+    };
+    let mut names = Vec::new();
+    for set in list {
+        names.extend(nodeset::expand(&set.into_immutable_string().map_err(|_| wrong())?)?);
     }
-    let list = hosts.try_cast::<Array>().ok_or_else(wrong)?;
-    list.into_iter().map(|host| host.into_string().map_err(|_| wrong())).collect()
+    Ok(names)
 }
 
 #[export_module]
@@ -63,13 +86,78 @@ pub mod module {
         let create = options.get("create").is_none_or(|value| value.is_unit());
         let opts = options_of(&ctx, "step::open", options)?;
         let create = create || opts.flag("create")?;
-        let form = match opts.text("form")?.as_deref() {
-            None | Some("word") => step::Form::Word,
-            Some("kaboot") => step::Form::Kaboot,
-            Some(other) => return Err(opts.refuse("form", &format!("`{other}` is neither word nor kaboot")).into()),
-        };
-        let act = || Ok(Store(step::Store::open(Path::new(dir), form, create)?));
+        let form = form_of(&opts)?;
+        let act = || Ok(Store(Steps::Folder(step::Store::open(Path::new(dir), form, create)?)));
         Ok(host.perform(Effect::new("step.open", dir, Weight::Open), act)?)
+    }
+
+    /// As below, in the folder `steps`.
+    #[rhai_fn(name = "remote", return_raw)]
+    pub fn remote(ctx: NativeCallContext, server: &str) -> Raw<Store> {
+        remote_with(ctx, server, Map::new())
+    }
+
+    /// The step files of a server (`"host"` or `"host:port"`), read and written over TFTP from a node, as the scripts of
+    /// both old systems do. What a node may read and write the server decides; with std/netboot its own step, nothing
+    /// else. Nothing is asked before `.get`, `.set` or `.wait`.
+    ///
+    /// # Options
+    /// - `dir` (text, "steps"): the folder on the server
+    /// - `form` (text, "word"): how words are written: "word", or "kaboot" for `set "ready" $step`
+    ///
+    /// # Errors
+    /// - of its methods: `step.read`, `step.write`: the server is silent or refuses; `step.remote`: `.all` and `.clear`
+    ///
+    /// # Example
+    /// ```rhai
+    /// fs::mkdir("steps");
+    /// let server = tftp::serve(#{ bind: "127.0.0.1:0", root: ".", write: "." });
+    /// let steps = step::remote(server.address);
+    /// steps.get("node1")                        // => ()
+    /// steps.set("node1", "ready");
+    /// steps.get("node1")                        // => "ready"
+    /// steps.all()                               // => throws step.remote
+    /// ```
+    #[rhai_fn(name = "remote", return_raw)]
+    pub fn remote_with(ctx: NativeCallContext, server: &str, options: Map) -> Raw<Store> {
+        host_of(&ctx);
+        let opts = options_of(&ctx, "step::remote", options)?;
+        let dir = opts.text("dir")?.unwrap_or_else(|| "steps".into());
+        Ok(Store(Steps::Remote(Remote::new(server, &dir, form_of(&opts)?))))
+    }
+
+    /// As below, a boot being what happens within 10 s.
+    #[rhai_fn(global, name = "attempt", return_raw)]
+    pub fn attempt(ctx: NativeCallContext, store: &mut Store, host_name: &str) -> Raw<i64> {
+        attempt_with(ctx, store, host_name, Map::new())
+    }
+
+    /// Counts a boot of a host at the step where it stands, and says which try this is, from 1; another step starts
+    /// anew. What keeps a node that fails from installing for ever: std/netboot parks one that tried too often.
+    ///
+    /// # Options
+    /// - `within` (time, "10s"): what comes so soon after the last one is the same boot, asking again
+    ///
+    /// # Errors
+    /// - `step.host`, `step.read`, `step.write`; `step.remote`: steps of a server
+    ///
+    /// # Example
+    /// ```rhai
+    /// let steps = step::open("steps");
+    /// steps.set("node1", "install");
+    /// steps.attempt("node1")                        // => 1
+    /// steps.attempt("node1")                        // => 1
+    /// steps.attempt("node1", #{ within: "0s" })     // => 2
+    /// steps.set("node1", "lilo");
+    /// steps.attempt("node1")                        // => 1
+    /// ```
+    #[rhai_fn(global, name = "attempt", return_raw)]
+    pub fn attempt_with(ctx: NativeCallContext, store: &mut Store, host_name: &str, options: Map) -> Raw<i64> {
+        let host = host_of(&ctx);
+        let within = options_of(&ctx, "store.attempt", options)?.time("within")?.unwrap_or(Duration::from_secs(10));
+        let folder = store.0.folder("count boots")?;
+        let effect = Effect::new("step.attempt", host_name, Weight::Change);
+        Ok(host.perform(effect, || folder.attempt(host_name, within).map(Count))?.0.into())
     }
 
     /// The step of a host; `()` where it has none.
@@ -85,8 +173,8 @@ pub mod module {
     /// ```
     #[rhai_fn(global, return_raw)]
     pub fn get(ctx: NativeCallContext, store: &mut Store, host_name: &str) -> Raw<Dynamic> {
-        host_of(&ctx);
-        Ok(store.0.get(host_name)?.map_or(Dynamic::UNIT, Dynamic::from))
+        let host = host_of(&ctx);
+        Ok(store.0.get(&host, host_name)?.map_or(Dynamic::UNIT, Dynamic::from))
     }
 
     /// Puts a host at a step: one word. A reader sees the old word or the new one, never half of it.
@@ -106,7 +194,7 @@ pub mod module {
     pub fn set(ctx: NativeCallContext, store: &mut Store, host_name: &str, word: &str) -> Raw<()> {
         let host = host_of(&ctx);
         let effect = Effect::new("step.set", format!("{host_name} {word}"), Weight::Change);
-        Ok(host.perform(effect, || store.0.set(host_name, word))?)
+        Ok(host.perform(effect, || store.0.set(&host, host_name, word))?)
     }
 
     /// Forgets the step of a host; one that has none is fine.
@@ -124,7 +212,8 @@ pub mod module {
     #[rhai_fn(global, return_raw)]
     pub fn clear(ctx: NativeCallContext, store: &mut Store, host_name: &str) -> Raw<()> {
         let host = host_of(&ctx);
-        Ok(host.perform(Effect::new("step.clear", host_name, Weight::Change), || store.0.clear(host_name))?)
+        let folder = store.0.folder("forget a step")?;
+        Ok(host.perform(Effect::new("step.clear", host_name, Weight::Change), || folder.clear(host_name))?)
     }
 
     /// All hosts that have a step, as a map.
@@ -142,7 +231,13 @@ pub mod module {
     #[rhai_fn(global, return_raw)]
     pub fn all(ctx: NativeCallContext, store: &mut Store) -> Raw<Map> {
         host_of(&ctx);
-        Ok(store.0.all()?.into_iter().map(|(host, word)| (host.into(), word.into())).collect())
+        Ok(store
+            .0
+            .folder("list the steps")?
+            .all()?
+            .into_iter()
+            .map(|(host, word)| (host.into(), word.into()))
+            .collect())
     }
 
     /// As below, without an end.
@@ -151,7 +246,7 @@ pub mod module {
         wait_with(ctx, store, hosts, word, Map::new())
     }
 
-    /// Waits until every host (a list, or one text) stands at a step.
+    /// Waits until every host (a node set as `node::expand` reads it, or a list) stands at a step.
     ///
     /// # Options
     /// - `timeout` (time, for ever): how long
@@ -164,7 +259,7 @@ pub mod module {
     /// let steps = step::open("steps");
     /// steps.set("node1", "ready");
     /// steps.wait("node1", "ready");
-    /// steps.wait(["node1", "node2"], "ready", #{ timeout: "1ms" })  // => throws step.timeout
+    /// steps.wait("node[1-2]", "ready", #{ timeout: "1ms" })  // => throws step.timeout
     /// ```
     #[rhai_fn(global, name = "wait", return_raw)]
     pub fn wait_with(ctx: NativeCallContext, store: &mut Store, hosts: Dynamic, word: &str, options: Map) -> Raw<()> {
@@ -173,7 +268,7 @@ pub mod module {
         Ok(store.0.wait(&host, &hosts_of(hosts)?, word, opts.time("timeout")?)?)
     }
 
-    /// The folder, as a whole path.
+    /// The folder, as a whole path; `server/dir` where it is one of a server.
     ///
     /// # Example
     /// ```rhai
@@ -181,6 +276,6 @@ pub mod module {
     /// ```
     #[rhai_fn(global, get = "dir", pure)]
     pub fn dir(store: &mut Store) -> ImmutableString {
-        store.0.dir().to_string_lossy().into_owned().into()
+        store.0.place().into()
     }
 }

@@ -1,10 +1,12 @@
 //! `task`: work side by side, waits, second tries.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::callback::STACK;
+use super::callback::{STACK, detach};
 use super::errors::fault_of;
+use super::ground::{Ground, keeping_place};
 use super::prelude::*;
 use crate::host::{Worker, time_of};
 
@@ -154,6 +156,29 @@ fn first_failure(all: &[Ended]) -> Raw<()> {
 
 #[export_module]
 pub mod module {
+    /// Calls a function of another script file, which is read anew each time: a boot script that somebody edits or puts
+    /// another in the place of is followed at once. Its imports are looked for beside it.
+    ///
+    /// # Errors
+    /// - `script.read`: the file is not there
+    /// - `script.function`: it has no such function with that many parameters
+    /// - `script.syntax`, and whatever the function throws
+    ///
+    /// # Example
+    /// ```rhai
+    /// fs::write("site.rhai", "fn boot(node) { boot::chain(node.name) }");
+    /// task::ask("site.rhai", "boot", [#{ name: "ipxe.efi" }]).path     // => "ipxe.efi"
+    /// task::ask("site.rhai", "boots", [])                             // => throws script.function
+    /// task::ask("none.rhai", "boot", [])                              // => throws script.read
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn ask(ctx: NativeCallContext, file: &str, function: &str, args: Array) -> Raw<Dynamic> {
+        host_of(&ctx);
+        let ground = Ground::of(&ctx);
+        let args = args.into_iter().map(detach).collect();
+        Ok(keeping_place(|| ground.scripts.call(&ground, Path::new(file), function, args))?.flatten())
+    }
+
     /// Calls `body` with each item, all at the same time, and gives the results in the order of the list. Log lines and
     /// journal entries of a call bear the item's name: a text itself, or the `name` of a map.
     ///

@@ -1,6 +1,7 @@
 //! Makes engines: limits, modules, the resolver, what a script may not do.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use rhai::packages::{Package, StandardPackage};
@@ -196,6 +197,27 @@ impl Scripts for Shelf {
             host.log(crate::host::Level::Trace, &format!("{place}{text}"));
         });
         engine
+    }
+
+    fn call(
+        &self,
+        ground: &Ground,
+        file: &Path,
+        function: &str,
+        args: Vec<Dynamic>,
+    ) -> Result<Dynamic, Box<EvalAltResult>> {
+        let script = self.0.library.file(file)?;
+        let engine = self.engine(ground);
+        let inside = |error| Box::new(EvalAltResult::ErrorInModule(script.name.clone(), error, Position::NONE));
+        let ast = self.compile(&engine, &script).map_err(inside)?;
+        if !ast.iter_functions().any(|known| known.name == function && known.params.len() == args.len()) {
+            let names: Vec<_> = ast.iter_functions().map(|known| known.name.to_string()).collect();
+            let message = format!("`{}` has no function `{function}` with {} parameters", script.name, args.len());
+            return Err(Fault::new("script.function", message)
+                .nearest(function, names.iter().map(String::as_str))
+                .into());
+        }
+        engine.call_fn(&mut Scope::new(), &ast, function, args).map_err(inside)
     }
 
     fn place(&self, error: &EvalAltResult) -> String {

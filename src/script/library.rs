@@ -88,6 +88,15 @@ impl Library {
         }
     }
 
+    /// A script by its path alone.
+    ///
+    /// # Errors
+    /// `script.read`: it is not there, or not readable.
+    pub fn file(&self, path: &Path) -> Result<Script> {
+        read_if_there(path)?
+            .ok_or_else(|| Fault::new("script.read", format!("there is no script `{}`", path.display())))
+    }
+
     fn site_module(&self, path: &str, from: Option<&Script>) -> Result<Script> {
         let file = if path.ends_with(".rhai") { path.to_string() } else { format!("{path}.rhai") };
         let beside = match from.map(|script| &script.origin) {

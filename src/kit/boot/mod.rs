@@ -7,6 +7,7 @@ pub mod cmdline;
 mod decision;
 mod grub;
 mod ipxe;
+pub mod old;
 mod pxelinux;
 
 pub use decision::{Decision, Entry, kar};

@@ -18,4 +18,4 @@ pub use lock::lock;
 pub use make::{Mkfs, mkfs, swap};
 pub use mount::{Mounted, mount, unmount};
 pub use probe::{Probe, probe, probe_bytes};
-pub use tree::{exists, list, mkdir, real, remove, temp};
+pub use tree::{exists, list, mkdir, real, remove, target, temp};

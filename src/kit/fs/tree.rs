@@ -1,5 +1,6 @@
 //! Folders: listed, made, removed.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,22 @@ pub fn real(path: &Path) -> Result<String> {
     let what = || format!("find `{}`", path.display());
     let whole = path.canonicalize().map_err(|error| Fault::io("fs.real", what(), error))?;
     whole.into_os_string().into_string().map_err(|_| Fault::new("fs.real", format!("cannot {}: not UTF-8", what())))
+}
+
+/// What a symbolic link says; `None` where something else is, or nothing.
+///
+/// # Errors
+/// `fs.target`
+pub fn target(path: &Path) -> Result<Option<String>> {
+    let what = || format!("read the link `{}`", path.display());
+    let target = match std::fs::read_link(path) {
+        Ok(target) => target,
+        // EINVAL: it is there, and no link.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => return Ok(None),
+        Err(error) => return Err(Fault::io("fs.target", what(), error)),
+    };
+    let text = target.into_os_string().into_string();
+    text.map(Some).map_err(|_| Fault::new("fs.target", format!("cannot {}: not UTF-8", what())))
 }
 
 /// The names in a folder, in order.

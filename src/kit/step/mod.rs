@@ -4,7 +4,12 @@
 //! those expect: see [`Form`].
 
 mod form;
+mod remote;
+mod steps;
 mod store;
+mod tries;
 
 pub use form::{Form, parse};
+pub use remote::Remote;
+pub use steps::Steps;
 pub use store::{Store, check_host, check_word};

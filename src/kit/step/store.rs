@@ -5,13 +5,9 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use super::form::{Form, LIMIT, parse};
-use crate::host::{Fault, Host, Result, format_duration};
-
-/// How often a waiting store looks again. The files may lie on NFS, where no change is announced.
-const POLL: Duration = Duration::from_millis(50);
+use crate::host::{Fault, Result};
 
 /// Step files of one folder. Several processes may share it: every file is replaced whole.
 #[derive(Debug, Clone)]
@@ -56,16 +52,23 @@ impl Store {
         check_word(word)?;
         let path = self.dir.join(host);
         let fail = |error| Fault::io("step.write", format_args!("write step file `{}`", path.display()), error);
+        self.replace(&path, &self.form.print(word)).map_err(fail)?;
+        self.forget_tries(host);
+        Ok(())
+    }
+
+    /// Puts a whole file in the place of another, in one step.
+    pub(super) fn replace(&self, path: &Path, text: &str) -> std::io::Result<()> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         // A leading dot is no host name: a file left by a kill is never taken for a step.
-        let part = format!(".{host}.{}.{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let part = format!(".{name}.{}.{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let part = self.dir.join(part);
         let written = File::create(&part)
-            .and_then(|mut file| file.write_all(self.form.print(word).as_bytes()).and_then(|()| file.sync_data()))
-            .and_then(|()| fs::rename(&part, &path));
-        written.map_err(|error| {
+            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_data()))
+            .and_then(|()| fs::rename(&part, path));
+        written.inspect_err(|_| {
             let _ = fs::remove_file(&part);
-            fail(error)
         })
     }
 
@@ -78,7 +81,10 @@ impl Store {
                 format_args!("remove step file `{}`", self.dir.join(host).display()),
                 error,
             )),
-            _ => Ok(()),
+            _ => {
+                self.forget_tries(host);
+                Ok(())
+            }
         }
     }
 
@@ -95,51 +101,6 @@ impl Store {
         }
         Ok(steps)
     }
-
-    /// Blocks until every host stands at `word`. No hosts: no wait.
-    ///
-    /// # Errors
-    /// `step.timeout`: names those that do not, and where they stand; the report holds them as a map.
-    pub fn wait(&self, kar: &Host, hosts: &[String], word: &str, timeout: Option<Duration>) -> Result<()> {
-        check_word(word)?;
-        let start = Instant::now();
-        loop {
-            let mut missing = BTreeMap::new();
-            for host in hosts {
-                let step = self.get(host)?.unwrap_or_default();
-                if step != word {
-                    missing.insert(host.clone(), step);
-                }
-            }
-            if missing.is_empty() {
-                return Ok(());
-            }
-            if let Some(limit) = timeout.filter(|limit| start.elapsed() >= *limit) {
-                return Err(late(hosts.len(), word, limit, missing));
-            }
-            kar.check()?;
-            std::thread::sleep(POLL.min(timeout.unwrap_or(POLL).saturating_sub(start.elapsed())));
-        }
-    }
-}
-
-fn late(hosts: usize, word: &str, limit: Duration, missing: BTreeMap<String, String>) -> Fault {
-    let stand = |(host, step): (&String, &String)| match step.as_str() {
-        "" => format!("{host} (no step)"),
-        step => format!("{host} ({step})"),
-    };
-    let mut names: Vec<String> = missing.iter().take(12).map(stand).collect();
-    if missing.len() > names.len() {
-        names.push(format!("{} more", missing.len() - names.len()));
-    }
-    let message = format!(
-        "{} of {hosts} hosts did not reach step `{word}` within {}: {}",
-        missing.len(),
-        format_duration(limit),
-        names.join(", ")
-    );
-    let report = missing.into_iter().map(|(host, step)| (host, step.into())).collect();
-    Fault::new("step.timeout", message).with_report(serde_json::Value::Object(report))
 }
 
 /// A host is a name or an address, and a plain file name: it never leads out of the folder.
@@ -165,8 +126,6 @@ pub fn check_word(word: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::Silent;
-    use std::sync::Arc;
 
     fn store() -> (tempfile::TempDir, Store) {
         let dir = tempfile::tempdir().unwrap();
@@ -208,23 +167,5 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let fault = Store::open(&dir.path().join("none"), Form::Word, false).unwrap_err();
         assert_eq!(fault.kind, "step.open");
-    }
-
-    #[test]
-    fn waiting_ends_with_the_word_or_names_who_is_missing() {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let host = Host::new(runtime.handle().clone(), Arc::new(Silent));
-        let (_dir, store) = store();
-        store.set("node1", "ready").unwrap();
-        let both = ["node1".to_string(), "node2".to_string()];
-        let fault = store.wait(&host, &both, "ready", Some(Duration::from_millis(1))).unwrap_err();
-        assert_eq!(fault.kind, "step.timeout");
-        assert_eq!(fault.message, "1 of 2 hosts did not reach step `ready` within 1ms: node2 (no step)");
-        let other = store.clone();
-        let setter = std::thread::spawn(move || other.set("node2", "ready"));
-        store.wait(&host, &both, "ready", Some(Duration::from_secs(60))).unwrap();
-        setter.join().unwrap().unwrap();
-        host.end().set();
-        assert!(store.wait(&host, &both, "never", None).unwrap_err().is_stopped());
     }
 }
