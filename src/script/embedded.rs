@@ -11,4 +11,4 @@ pub const STDLIB: &[(&str, &str)] =
     embed!("stdlib": "layout", "links", "loader", "netboot", "rehearsal", "report", "rollout");
 
 /// `(name, text)` of each recipe, run as `kar run name`.
-pub const RECIPES: &[(&str, &str)] = embed!("recipes": "linux");
+pub const RECIPES: &[(&str, &str)] = embed!("recipes": "linux", "netboot");

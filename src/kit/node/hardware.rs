@@ -159,11 +159,12 @@ fn has_disk() -> bool {
     names("/sys/block").any(|name| !NOT.iter().any(|start| name.starts_with(start)))
 }
 
-/// A PCI device of the class of mass storage.
+/// A PCI device of the class of mass storage, with a driver: without one no disk will come.
 fn has_controller() -> bool {
-    let class =
-        |name: String| std::fs::read_to_string(format!("/sys/bus/pci/devices/{name}/class")).unwrap_or_default();
-    names("/sys/bus/pci/devices").any(|name| class(name).starts_with("0x01"))
+    let folder = Path::new("/sys/bus/pci/devices");
+    let class = |name: &str| std::fs::read_to_string(folder.join(name).join("class")).unwrap_or_default();
+    names("/sys/bus/pci/devices")
+        .any(|name| class(&name).starts_with("0x01") && folder.join(&name).join("driver").exists())
 }
 
 #[cfg(test)]

@@ -112,3 +112,21 @@ fn no_link(settings: &Settings, cards: &[Interface]) -> Fault {
         false => fault.hint(format!("there are: {}", all.join(", "))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kit::node::Cmdline;
+
+    #[tokio::test]
+    async fn a_card_that_is_not_there_is_named() {
+        let mut line = Cmdline::default();
+        line.kar.insert("interface".into(), "nosuch0".into());
+        line.kar.insert("timeout".into(), "50ms".into());
+        let (settings, wrong) = crate::kit::node::settings(&line);
+        assert!(wrong.is_empty() && settings.wants_network());
+        let fault = bring_up(&settings, &(std::sync::Arc::new(|_: &str| {}) as Say)).await.unwrap_err();
+        assert_eq!(fault.kind, "node.interface");
+        assert!(fault.message.contains("`nosuch0` within 50ms"), "{fault}");
+    }
+}

@@ -126,14 +126,20 @@ impl Settings {
             "host" => self.host = text,
             "verbose" => self.verbose = value != "0" && value != "false",
             "end" => self.end = Then::parse(name, value, &[])?,
-            "fail" => match value.strip_prefix("retry:") {
-                Some(times) => {
-                    let times = times.parse().ok().filter(|times| (1..=100).contains(times));
-                    self.retries = times
-                        .ok_or_else(|| wrong(name, value, "a number of tries from 1 to 100 stands behind `retry:`"))?;
+            "fail" => {
+                // `retry:3`, `shell`, or both: `retry:3,shell`.
+                for word in value.split(',') {
+                    match word.strip_prefix("retry:") {
+                        Some(times) => {
+                            let times = times.parse().ok().filter(|times| (1..=100).contains(times));
+                            self.retries = times.ok_or_else(|| {
+                                wrong(name, value, "a number of tries from 1 to 100 stands behind `retry:`")
+                            })?;
+                        }
+                        None => self.fail = Then::parse(name, word, &["retry:N"])?,
+                    }
                 }
-                None => self.fail = Then::parse(name, value, &["retry:N"])?,
-            },
+            }
             "timeout" => self.timeout = parse_duration(value).map_err(|fault| wrong(name, value, &fault.message))?,
             "address" => {
                 self.address =
@@ -195,7 +201,7 @@ mod tests {
         let (settings, faults) = read(&[
             ("kar.entry", "install"),
             ("kar.server", "10.0.0.1"),
-            ("kar.fail", "retry:3"),
+            ("kar.fail", "retry:3,shell"),
             ("kar.end", "reboot"),
             ("kar.session", "lab"),
             ("kar.timeout", "5s"),
@@ -205,7 +211,7 @@ mod tests {
         assert!(faults.is_empty(), "{faults:?}");
         assert_eq!(
             (&*settings.entry, settings.retries, settings.fail, settings.end),
-            ("install", 3, Then::Wait, Then::Reboot)
+            ("install", 3, Then::Shell, Then::Reboot)
         );
         assert_eq!(settings.interface.as_deref(), Some("52:54:00:ab:34:56"));
         let router = Some(Ipv4Addr::new(10, 0, 0, 1));
