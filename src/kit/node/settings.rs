@@ -217,7 +217,7 @@ mod tests {
         let router = Some(Ipv4Addr::new(10, 0, 0, 1));
         assert_eq!(settings.address, Address::Fixed(Ipv4Addr::new(10, 0, 0, 7), 24, router));
         assert_eq!(settings.arguments.into_iter().collect::<Vec<_>>(), [("session".to_string(), "lab".to_string())]);
-        let (settings, _) = read(&[("kar.recipe", "tftp://10.0.0.1/a.rhai")]);
+        let (settings, _) = read(&[("kar.recipe", "tftp://10.0.0.1/site")]);
         assert!(settings.wants_network());
         assert!(!read(&[("kar.server", "x"), ("kar.address", "none")]).0.wants_network());
     }

@@ -7,7 +7,7 @@ const PACKAGES: [(&str, &[&str]); 35] = [
     ("bash", &["bash"]),
     ("bsdextrautils", &["hexdump"]),
     ("btrfs-progs", &["btrfs", "mkfs.btrfs"]),
-    ("busybox-static", &["busybox"]),
+    ("busybox", &["busybox"]),
     ("cpio", &["cpio"]),
     ("cryptsetup-bin", &["cryptsetup"]),
     ("dosfstools", &["mkfs.fat", "mkfs.vfat", "fsck.fat", "fsck.vfat", "fatlabel"]),
