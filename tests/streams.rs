@@ -162,7 +162,11 @@ fn a_disk_is_written_and_read_as_dd_does_it() {
     let held = std::fs::read(&backing).unwrap();
     assert!(held[..4096].iter().chain(&held[4096 + content.len()..]).all(|byte| *byte == 0xFF));
 
-    let mut source = dd::from(disk.path(), &FromOptions { offset: 4096, size: Some(content.len() as u64) }).unwrap();
+    let mut source = dd::from(
+        disk.path(),
+        &FromOptions { offset: 4096, size: Some(content.len() as u64), ..FromOptions::default() },
+    )
+    .unwrap();
     let read = dir.path().join("read");
     copy(&mut source, &mut stream::into_file(&read).unwrap()).unwrap();
     let sum = |path: &Path| run("sha256sum", &[text(path)]).split(' ').next().unwrap().to_string();

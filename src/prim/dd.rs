@@ -16,11 +16,13 @@ pub mod module {
     /// # Options
     /// - `offset` (size, 0): bytes to skip
     /// - `size` (size, to the end): bytes to read
+    /// - `used_only` (flag, false): of an NTFS, leave out what is free: it is not read, and comes as zeros
     ///
     /// # Errors
     /// - `dd.open`: it is missing, cannot be read, or is neither a file nor a block device
     /// - `dd.range`: `offset` and `size` go beyond its end
     /// - `dd.read`, from the copy: the device fails; the message names device and offset
+    /// - `fs.kind`, `fs.unclean`, `fs.damaged`, with `used_only`: there is no NTFS, or what is free of it is not certain
     ///
     /// # Example
     /// ```rhai
@@ -28,11 +30,13 @@ pub mod module {
     /// stream::copy(dd::from("image", #{ offset: 4 }), stream::discard()).bytes               // => 6
     /// stream::copy(dd::from("image", #{ offset: 4, size: 2 }), stream::discard()).bytes      // => 2
     /// dd::from("image", #{ size: "1KiB" })                                                   // => throws dd.range
+    /// dd::from("image", #{ used_only: true })                                                // => throws fs.kind
     /// ```
     #[rhai_fn(name = "from", return_raw)]
     pub fn from_with(ctx: NativeCallContext, path: &str, options: Map) -> Raw<SourceValue> {
         let opts = options_of(&ctx, "dd::from", options)?;
-        let options = FromOptions { offset: opts.size("offset")?.unwrap_or(0), size: opts.size("size")? };
+        let (offset, size) = (opts.size("offset")?.unwrap_or(0), opts.size("size")?);
+        let options = FromOptions { offset, size, used_only: opts.flag("used_only")? };
         Ok(SourceValue::new(Box::new(dd::from(Path::new(path), &options)?)))
     }
 

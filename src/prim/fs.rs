@@ -232,7 +232,7 @@ pub mod module {
     }
 
     /// What a device or image file holds: `#{ kind, label, uuid }`; `()` when it is nothing known. Kinds: ext2, ext3,
-    /// ext4, xfs, btrfs, vfat, ntfs, swap, luks, lvm, iso9660, squashfs.
+    /// ext4, xfs, btrfs, vfat, ntfs, swap, luks, lvm, iso9660, squashfs, bitlocker.
     ///
     /// # Errors
     /// - `fs.open`
@@ -246,6 +246,47 @@ pub mod module {
     pub fn probe(ctx: NativeCallContext, device: &str) -> Raw<Dynamic> {
         host_of(&ctx);
         Ok(fs::probe(Path::new(device))?.map_or(Dynamic::UNIT, |found| to_dynamic(&found)))
+    }
+
+    /// Bytes of a file, a disk or a partition.
+    ///
+    /// # Errors
+    /// - `fs.size`: nothing is there, or it is a folder
+    ///
+    /// # Example
+    /// ```rhai
+    /// fs::write("hostname", "node7");
+    /// fs::size("hostname")      // => 5
+    /// fs::size("no-such")       // => throws fs.size
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn size(ctx: NativeCallContext, path: &str) -> Raw<i64> {
+        host_of(&ctx);
+        Ok(i64::try_from(fs::size(Path::new(path))?).unwrap_or(i64::MAX))
+    }
+
+    /// How an NTFS was left: `#{ clean, dirty, hibernated, unfinished_log, reasons, version, cluster_size, size, used }`.
+    /// `reasons` says in words what keeps it from being `clean`: the mark in `$Volume`, a Windows that sleeps in
+    /// `hiberfil.sys`, a log that nobody closed. `size` and `used` are bytes. Nothing is mounted or changed.
+    ///
+    /// # Errors
+    /// - `fs.kind`: there is no NTFS
+    /// - `fs.damaged`: it is too damaged to tell
+    /// - `fs.open`
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::create("windows.img", "16MiB");
+    /// fs::mkfs("ntfs", "windows.img");
+    /// fs::ntfs("windows.img").clean         // => true
+    /// fs::ntfs("windows.img").reasons       // => []
+    /// disk::create("empty.img", "16MiB");
+    /// fs::ntfs("empty.img")                 // => throws fs.kind
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn ntfs(ctx: NativeCallContext, device: &str) -> Raw<Map> {
+        host_of(&ctx);
+        Ok(to_dynamic(&fs::ntfs(Path::new(device))?).cast())
     }
 
     /// Grows a filesystem to the size of its device: ext, xfs and btrfs mounted or not, ntfs unmounted.

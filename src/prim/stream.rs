@@ -148,6 +148,44 @@ pub mod module {
         Ok(SourceValue::new(Box::new(stream::unzstd(source.take()?)?)))
     }
 
+    /// Decompresses what comes, one zstd frame or several, and puts it into another sink.
+    ///
+    /// # Errors
+    /// - `stream.zstd`, from the copy: not zstd, cut short, damaged, or a window of more than 128 MiB
+    ///
+    /// # Example
+    /// ```rhai
+    /// let packed = stream::zstd(stream::blob("there and back"), 3);
+    /// stream::copy(packed, stream::into_unzstd(stream::into_file("plain")));
+    /// fs::read("plain")                                                                        // => "there and back"
+    /// stream::copy(stream::blob("plain"), stream::into_unzstd(stream::discard()))              // => throws stream.zstd
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn into_unzstd(ctx: NativeCallContext, sink: SinkValue) -> Raw<SinkValue> {
+        host_of(&ctx);
+        Ok(SinkValue::new(Box::new(stream::into_unzstd(sink.take()?)?)))
+    }
+
+    /// A source that has to have a digest, the BLAKE3 in 64 hexadecimal digits that `stream::copy` reports and
+    /// `fs::hash` takes: it is passed on, and where it ends with another digest it fails.
+    ///
+    /// # Errors
+    /// - `stream.digest`, from the copy: it is not what it was
+    /// - `stream.argument`: it is no digest
+    ///
+    /// # Example
+    /// ```rhai
+    /// let digest = stream::copy(stream::blob("data"), stream::into_file("saved")).digest;
+    /// stream::copy(stream::verified(stream::file("saved"), digest), stream::discard()).bytes   // => 4
+    /// fs::write("saved", "date");
+    /// stream::copy(stream::verified(stream::file("saved"), digest), stream::discard())         // => throws stream.digest
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn verified(ctx: NativeCallContext, source: SourceValue, digest: &str) -> Raw<SourceValue> {
+        host_of(&ctx);
+        Ok(SourceValue::new(Box::new(stream::verified(source.take()?, digest)?)))
+    }
+
     /// A file as a sink. It is written under another name beside its place and appears there at the end, whole; until
     /// then what was there stays.
     ///

@@ -7,8 +7,8 @@ macro_rules! embed {
 }
 
 /// `(name, text)` of each module, imported as `std/name`.
-pub const STDLIB: &[(&str, &str)] =
-    embed!("stdlib": "layout", "links", "loader", "netboot", "rehearsal", "report", "rollout");
+pub const STDLIB: &[(&str, &str)] = embed!("stdlib":
+    "golden", "installed", "layout", "likeness", "links", "loader", "netboot", "rehearsal", "replica", "report", "rollout", "sample");
 
 /// `(name, text)` of each recipe, run as `kar run name`.
-pub const RECIPES: &[(&str, &str)] = embed!("recipes": "linux", "netboot");
+pub const RECIPES: &[(&str, &str)] = embed!("recipes": "capture", "linux", "netboot", "windows");

@@ -1,11 +1,13 @@
 //! Images, read back by others.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
 use kar::host::Cancel;
-use kar::kit::initramfs::{Compression, Content, Plan, build};
+use kar::kit::initramfs::{Compression, Content, Entry, Node, Plan, Writer, build};
+use proptest::prelude::*;
 
 use crate::harness::{need, run, scratch};
 use crate::kernel;
@@ -35,7 +37,7 @@ fn texts(list: &[&str]) -> Vec<String> {
 fn unpack(image: &Path, unpacker: &str, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     let script = format!(
-        "{unpacker} < '{}' | cpio --extract --make-directories --quiet --no-absolute-filenames",
+        "{unpacker} < '{}' | cpio --extract --make-directories --preserve-modification-time --quiet --no-absolute-filenames",
         image.display()
     );
     need("cpio", "cpio");
@@ -83,6 +85,52 @@ fn cpio_and_bsdtar_read_what_was_packed() {
     );
     assert!(listed.lines().any(|line| line.ends_with("site/deep/er/link -> ../nn")), "{listed}");
     assert!(listed.lines().all(|line| line.split_whitespace().nth(2) == Some("0")), "{listed}");
+}
+
+fn entry() -> impl Strategy<Value = Entry> {
+    // The owner may always read, or an unpacker could not.
+    let mode = (0u32..0o1000).prop_map(|mode| mode | 0o700);
+    let node = prop_oneof![
+        3 => prop::collection::vec(any::<u8>(), 0..70).prop_map(Node::File),
+        1 => Just(Node::Directory),
+        1 => "[a-z/.]{1,30}".prop_map(Node::Link),
+    ];
+    (mode, node).prop_map(|(mode, node)| Entry { mode, node })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+    /// Any members, unpacked by GNU cpio and by bsdtar, are what was written.
+    #[test]
+    fn any_archive_is_read_by_others(members in prop::collection::btree_map("[a-zA-Z0-9_ \u{e4}-]{1,60}", entry(), 0..12)) {
+        let dir = scratch();
+        let image = dir.path().join("image");
+        let mut writer = Writer::new(Vec::new());
+        for (name, entry) in &members {
+            writer.add(name, entry).unwrap();
+        }
+        std::fs::write(&image, writer.finish().unwrap()).unwrap();
+        let (cpio, bsdtar) = (dir.path().join("cpio"), dir.path().join("bsdtar"));
+        unpack(&image, "cat", &cpio);
+        std::fs::create_dir(&bsdtar).unwrap();
+        run(Command::new(need("bsdtar", "libarchive-tools")).arg("-xpf").arg(&image).arg("-C").arg(&bsdtar));
+        for root in [cpio, bsdtar] {
+            prop_assert_eq!(std::fs::read_dir(&root).unwrap().count(), members.len());
+            for (name, entry) in &members {
+                let path = root.join(name);
+                let meta = path.symlink_metadata().unwrap();
+                prop_assert_eq!((meta.mtime(), meta.uid(), meta.gid()), (0, 0, 0));
+                match &entry.node {
+                    Node::File(data) => prop_assert_eq!(&std::fs::read(&path).unwrap(), data),
+                    Node::Link(target) => prop_assert_eq!(std::fs::read_link(&path).unwrap(), Path::new(target)),
+                    _ => prop_assert!(meta.is_dir()),
+                }
+                if !meta.is_symlink() {
+                    prop_assert_eq!(meta.mode() & 0o7777, entry.mode);
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -233,24 +233,29 @@ fn a_flow_without_one_of_its_functions() {
     let recipe = folder.path().join("site.rhai");
     let text = r#"import "std/rollout" as rollout;
         const PARAMS = [ #{ name: "source", type: "path" }, #{ name: "work", type: "path" } ];
-        fn main(args) { rollout::run(args, #{ boot: boot, send: send, partitions: partitions, install: install }) }
-        fn full(args) {
-            rollout::run(args, #{ boot: boot, send: send, partitions: partitions, install: install, loader: install })
-        }
+        fn main(args) { rollout::run(args, #{ boot: boot, send: send, loader: install }) }
+        fn slip(args) { rollout::run(args, #{ boot: boot, send: send, install: install, verifiy: install }) }
+        fn full(args) { rollout::run(args, #{ boot: boot, send: send, install: install, loader: install }) }
+        fn half(args) { rollout::run(args, #{ boot: other, send: nothing, install: install }) }
         fn boot(node) { boot::local() }
+        fn other(node) { boot::linux(#{ kernel: "vmlinuz" }) }
         fn send(args) { chain::send(stream::blob(blob()), #{ session: args.session, nodes: args.nodes, timeout: "10ms" }) }
-        fn partitions(args) { [] }
+        fn nothing(args) { }
         fn install(args) { }
     "#;
     std::fs::write(&recipe, text).unwrap();
     let output = rehearse(recipe.to_str().unwrap(), folder.path(), &[]);
-    failed(&output, &["error[rollout.flow]: the flow has no loader", "called at", "site.rhai:3:"]);
+    failed(&output, &["error[rollout.flow]: the flow has no install", "called at", "site.rhai:3:"]);
+    let output = rehearse(&format!("{}:slip", recipe.display()), folder.path(), &[]);
+    failed(&output, &["error[rollout.flow]: nobody calls the flow's verifiy", "site.rhai:4:"]);
     assert!(!folder.path().join("work").exists());
 
     let source = tree(folder.path());
-    let full = format!("{}:full", recipe.display());
-    let output = rehearse(&full, folder.path(), &["--source", source.to_str().unwrap()]);
+    let of_the_tree = ["--source", source.to_str().unwrap()];
+    let output = rehearse(&format!("{}:full", recipe.display()), folder.path(), &of_the_tree);
     failed(&output, &["rehearsing 3 nodes", "error[chain.nobody]"]);
+    let output = rehearse(&format!("{}:half", recipe.display()), folder.path(), &of_the_tree);
+    failed(&output, &["error[rollout.flow]: ", "was told to boot vmlinuz, and the flow has no loader"]);
     nothing_left(folder.path());
 }
 

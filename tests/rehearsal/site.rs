@@ -32,3 +32,15 @@ fn a_site_changes_label_layout_and_filesystems() {
         run(Command::new("e2fsck").args(["-fn", &Partition::open(&image, 1).device]));
     }
 }
+
+/// `#{ boot, send, install, loader }` is a whole flow: what is where on a node's disk is read from its fstab.
+#[test]
+fn a_flow_that_does_not_say_what_is_on_the_disk() {
+    let folder = scratch();
+    let source = tree(folder.path());
+    let words = ["--source", source.to_str().unwrap()];
+    let output = rehearse("tests/recipes/plain.rhai", folder.path(), &words);
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{stderr}");
+    assert_eq!(stdout.matches("ok, same as the source").count(), 2, "{stdout}");
+}

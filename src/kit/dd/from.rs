@@ -8,6 +8,7 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use super::medium::{Medium, refuse_others};
 use crate::host::{Fault, Result};
+use crate::kit::fs;
 use crate::kit::stream::Source;
 
 /// Which part is read.
@@ -17,6 +18,8 @@ pub struct FromOptions {
     pub offset: u64,
     /// Bytes to read; to the end unless said.
     pub size: Option<u64>,
+    /// Of an NTFS that was left clean: what is free is not read, and is zeros.
+    pub used_only: bool,
 }
 
 /// Reads a range of a medium from front to back.
@@ -24,11 +27,13 @@ pub struct RawSource {
     medium: Medium,
     at: u64,
     end: u64,
+    used: Option<fs::UsedClusters>,
 }
 
 /// # Errors
 /// - `dd.open`: it is missing, cannot be read, or is neither a file nor a block device
 /// - `dd.range`: `offset` and `size` go beyond its end
+/// - with `used_only`, those of [`fs::ntfs_used`]: `fs.kind`, `fs.unclean`, `fs.damaged`
 pub fn from(path: &Path, options: &FromOptions) -> Result<RawSource> {
     let fail = |error| Fault::io("dd.open", format_args!("read `{}`", path.display()), error);
     refuse_others(path).map_err(fail)?;
@@ -44,7 +49,8 @@ pub fn from(path: &Path, options: &FromOptions) -> Result<RawSource> {
     };
     // Only a hint to read ahead further.
     let _ = posix_fadvise(&medium.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_SEQUENTIAL);
-    Ok(RawSource { medium, at: options.offset, end })
+    let used = options.used_only.then(|| fs::ntfs_used(path)).transpose()?;
+    Ok(RawSource { medium, at: options.offset, end, used })
 }
 
 impl Source for RawSource {
@@ -58,9 +64,17 @@ impl Source for RawSource {
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
-        let want = buffer.len().min(left);
+        let mut want = buffer.len().min(left);
         if want == 0 {
             return Ok(0);
+        }
+        if let Some((used, length)) = self.used.as_ref().map(|used| used.stretch(self.at)) {
+            want = want.min(usize::try_from(length).unwrap_or(usize::MAX));
+            if !used {
+                buffer[..want].fill(0);
+                self.at += want as u64;
+                return Ok(want);
+            }
         }
         let what = |at| format!("read `{}` at byte {at}", self.medium.path.display());
         loop {

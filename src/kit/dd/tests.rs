@@ -133,7 +133,7 @@ fn ranges_of_a_source() {
     let data = pattern(300_000);
     std::fs::write(&path, &data).unwrap();
     let read = |offset, size| {
-        let mut source = from(&path, &FromOptions { offset, size })?;
+        let mut source = from(&path, &FromOptions { offset, size, ..FromOptions::default() })?;
         let announced = source.size().unwrap();
         let mut all = Vec::new();
         let mut buffer = [0; 7000];

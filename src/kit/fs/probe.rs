@@ -12,7 +12,8 @@ use crate::host::{Fault, Result};
 /// A filesystem or other content.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Probe {
-    /// As mount(8) names it: ext2, ext3, ext4, xfs, btrfs, vfat, ntfs, swap, luks, lvm, iso9660, squashfs.
+    /// As mount(8) names it: ext2, ext3, ext4, xfs, btrfs, vfat, ntfs, swap, luks, lvm, iso9660, squashfs,
+    /// bitlocker.
     pub kind: String,
     /// Empty when it has none.
     pub label: String,

@@ -22,6 +22,23 @@ pub fn real(path: &Path) -> Result<String> {
     whole.into_os_string().into_string().map_err(|_| Fault::new("fs.real", format!("cannot {}: not UTF-8", what())))
 }
 
+/// Bytes of a file or a block device.
+///
+/// # Errors
+/// `fs.size`: nothing is there, or it is something else
+pub fn size(path: &Path) -> Result<u64> {
+    let fail = |error| Fault::io("fs.size", format_args!("measure `{}`", path.display()), error);
+    let meta = std::fs::metadata(path).map_err(fail)?;
+    if meta.is_file() {
+        return Ok(meta.len());
+    }
+    if !meta.file_type().is_block_device() {
+        return Err(fail(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is neither a file nor a disk")));
+    }
+    let mut file = std::fs::File::open(path).map_err(fail)?;
+    std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0)).map_err(fail)
+}
+
 /// What a symbolic link says; `None` where something else is, or nothing.
 ///
 /// # Errors

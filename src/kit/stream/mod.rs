@@ -7,7 +7,9 @@ mod copy;
 mod file;
 mod into_command;
 mod into_file;
+mod into_unzstd;
 mod small;
+mod verified;
 mod zstd;
 
 use crate::host::{Cancel, Effect, Fault, Planned, Result};
@@ -17,7 +19,9 @@ pub use copy::{BLOCK, Report, copy};
 pub use file::{File, file};
 pub use into_command::{IntoCommand, into_command};
 pub use into_file::{IntoFile, into_file};
+pub use into_unzstd::{IntoUnzstd, into_unzstd};
 pub use small::{Blob, Discard, blob, discard};
+pub use verified::{Verified, verified};
 pub use zstd::{LEVELS, Unzstd, Zstd, unzstd, zstd};
 
 /// Where a stream comes from: a tree, a disk, a command. Made fresh for one pass.

@@ -13,7 +13,7 @@ pub const LEVELS: RangeInclusive<i64> = -7..=22;
 
 /// What a frame may ask us to keep in memory: 2^27 bytes, the most that level 22 writes without `--long`, and where
 /// the zstd program itself stops unless told otherwise.
-const WINDOW_LOG: u32 = 27;
+pub(super) const WINDOW_LOG: u32 = 27;
 
 /// Lets a source be read by zstd, and keeps its fault, which says more than an i/o error can.
 struct Feed {
