@@ -111,17 +111,38 @@ fn recipe(host: &Host, settings: &Settings) -> Result<Recipe, Box<Report>> {
         Some(name) if name.contains("://") => fetch(host, name)?,
         Some(name) => {
             let beside = [format!("{RECIPES}/{name}"), format!("{RECIPES}/{name}.rhai")];
-            beside.into_iter().find(|path| std::path::Path::new(path).is_file()).unwrap_or_else(|| name.clone())
+            match beside.into_iter().find(|path| std::path::Path::new(path).is_file()) {
+                Some(path) => path,
+                None if library.recipe(name).is_ok() => name.clone(),
+                None => return Err(no_recipe(&library, name).into()),
+            }
         }
     };
     Recipe::read(&library, library.recipe(&named)?)
 }
 
-fn only_recipe() -> Result<String> {
+/// The recipes of the image, by path.
+fn in_image() -> Vec<String> {
     let entries = std::fs::read_dir(RECIPES).into_iter().flatten().flatten();
-    let mut found: Vec<String> =
-        entries.map(|entry| entry.path().display().to_string()).filter(|path| path.ends_with(".rhai")).collect();
+    let paths = entries.map(|entry| entry.path().display().to_string());
+    let mut found: Vec<String> = paths.filter(|path| path.ends_with(".rhai")).collect();
     found.sort();
+    found
+}
+
+/// A name on the command line that means nothing.
+fn no_recipe(library: &Library, name: &str) -> Fault {
+    let ours = in_image().into_iter().filter_map(|path| path.strip_prefix("/recipes/").map(str::to_string));
+    let built_in =
+        library.recipes().into_iter().filter_map(|script| script.name.strip_prefix("recipes/").map(str::to_string));
+    let known: Vec<String> = ours.chain(built_in).map(|name| name.trim_end_matches(".rhai").to_string()).collect();
+    let message = format!("the kernel's command line says `kar.recipe={name}`: neither image nor kar has it");
+    let fault = Fault::new("node.recipe", message).nearest(name, known.iter().map(String::as_str));
+    fault.hint(format!("there are: {}", known.join(", ")))
+}
+
+fn only_recipe() -> Result<String> {
+    let found = in_image();
     if let [only] = found.as_slice() {
         return Ok(only.clone());
     }
