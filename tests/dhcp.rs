@@ -11,7 +11,7 @@ use std::time::Duration;
 use harness::{eventually, netns::Net, scratch};
 use kar::host::{Host, Silent};
 use kar::kit::dhcp::packet::Kind;
-use kar::kit::dhcp::{Answer, Changes, Decided, Packet, Ports, Server, Settings, client};
+use kar::kit::dhcp::{Answer, Changes, Decided, Network, Packet, Server, Settings, Setup, client};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -32,11 +32,11 @@ fn rig(nodes: usize) -> Rig {
 }
 
 impl Rig {
-    fn serve(&self, answer: Option<Answer>) -> Server {
+    /// What most tests serve; `look` costs a second where it is on.
+    fn setup(&self) -> Setup {
+        let network = Network::new("10.77.0.0/24".parse().unwrap(), vec!["10.77.0.100-150".parse().unwrap()]);
         let settings = Settings {
-            subnet: "10.77.0.0/24".parse().unwrap(),
-            range: Some(([10, 77, 0, 100].into(), [10, 77, 0, 150].into())),
-            hosts: Default::default(),
+            networks: vec![network],
             common: Changes {
                 router: Some(vec![[10, 77, 0, 1].into()]),
                 lease: Some(Duration::from_secs(600)),
@@ -44,8 +44,17 @@ impl Rig {
                 ..Changes::default()
             },
             leases: Some(self.dir.path().join("leases")),
+            ..Settings::default()
         };
-        self.net.inside(1, || Server::start(&self.host, "eth0", Ports::default(), settings, answer).unwrap())
+        Setup { interfaces: vec!["eth0".into()], settings, probe: Duration::from_millis(50), ..Setup::default() }
+    }
+
+    fn start(&self, node: usize, setup: Setup) -> kar::host::Result<Server> {
+        self.net.inside(node, || Server::start(&self.host, setup))
+    }
+
+    fn serve(&self, answer: Option<Answer>) -> Server {
+        self.start(1, Setup { answer, ..self.setup() }).unwrap()
     }
 
     /// The address on a node's wire, if it has one.

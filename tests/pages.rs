@@ -2,8 +2,8 @@
 //! recipe passes the check, every link leads somewhere.
 //!
 //! A session is a block that begins with three backticks and `console`; all sessions of a page run one after the other
-//! in one folder. A whole recipe is a block that begins with `rhai NAME`; it is in that folder under this name, as is any
-//! other file in a block that begins with `text NAME`.
+//! in one folder, which has a Debian system in `golden`. A whole recipe is a block that begins with `rhai NAME`; it is in
+//! that folder under this name, as is any other file in a block that begins with `text NAME`.
 //! `PAGES=write cargo test --test pages` writes down what is printed now.
 
 use std::ffi::OsString;
@@ -155,6 +155,9 @@ fn each_page(look: impl Fn(&Path, &str, &Path)) {
         let folder = tempfile::tempdir().unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         recipes(&text, folder.path());
+        // A golden system to clone, the one that tests/boot/debian-tree makes.
+        let debian = Path::new(env!("CARGO_BIN_EXE_kar")).ancestors().nth(2).unwrap().join("debian-tree");
+        std::os::unix::fs::symlink(debian, folder.path().join("golden")).unwrap();
         look(&path, &text, folder.path());
     }
 }

@@ -87,6 +87,21 @@ pub mod module {
         disk::list().iter().map(to_dynamic).collect()
     }
 
+    /// The path of the disk that a folder stands on: of the whole disk, where it is a partition that is mounted there.
+    ///
+    /// # Errors
+    /// - `disk.none`: it stands on none (tmpfs, nfs, overlay), or on a volume that is no partition (LVM, LUKS, an array)
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::under("/proc")      // => throws disk.none
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn under(ctx: NativeCallContext, dir: &str) -> Raw<String> {
+        host_of(&ctx);
+        Ok(disk::under(Path::new(dir))?.display().to_string())
+    }
+
     /// The path of the one disk that meets all criteria. An empty text is no criterion, so `#{ path: "" }` is "the
     /// only disk there is". A path that names an image file is that file. The name of a partition is refused: the disk is
     /// what is picked.
@@ -320,6 +335,34 @@ pub mod module {
     #[rhai_fn(global, return_raw, pure)]
     pub fn mend_table(ctx: NativeCallContext, disk: &mut DiskHandle) -> Raw<TableValue> {
         mend_table_with(ctx, disk, Map::new())
+    }
+
+    /// Marks one partition as the one that BIOS boot code starts, and no other: the active flag of an MBR, the attribute
+    /// "legacy BIOS bootable" of a GPT. Nothing else of the table changes, so the disk may be attached and in use.
+    ///
+    /// # Errors
+    /// - `table.number`: there is no such partition
+    /// - `table.none`: there is no table
+    /// - `table.damaged`: it is damaged; `.mend_table()` first
+    /// - `disk.readonly`, `table.write`, `table.verify`
+    ///
+    /// # Example
+    /// ```rhai
+    /// disk::create("node1.img", "64MiB");
+    /// let d = disk::open("node1.img", #{ write: true });
+    /// d.write_table(table::plan("gpt", [#{ name: "boot", size: "8MiB" }, #{ name: "root" }]));
+    /// d.set_bootable(2);
+    /// d.table().partitions.map(|part| part.bootable)     // => [false, true]
+    /// d.set_bootable(3)                                  // => throws table.number
+    /// ```
+    #[rhai_fn(global, return_raw, pure)]
+    pub fn set_bootable(ctx: NativeCallContext, disk: &mut DiskHandle, number: i64) -> Raw<()> {
+        let host = host_of(&ctx);
+        let number = u32::try_from(number).unwrap_or(0);
+        let effect = Effect::new("table.bootable", format!("{} partition {number}", disk.object()), Weight::Change)
+            .guard(|| disk.disk().guard_write());
+        host.perform(effect, || disk.disk().set_bootable(number).map(drop))?;
+        Ok(())
     }
 
     /// The 440 bytes of boot code at the start of the disk, as a blob.

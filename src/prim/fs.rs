@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::prelude::*;
 use crate::host::Hold;
 use crate::kit::disk::refuse_used;
-use crate::kit::fs::{self, Mkfs, Mounted};
+use crate::kit::fs::{self, FstabEntry, Mkfs, Mounted};
 
 pub fn types(engine: &mut Engine) {
     engine.register_type_with_name::<MountHandle>("mount");
@@ -64,6 +64,18 @@ fn mount_on(host: &Host, device: &str, dir: &str, kind: Option<&str>, options: &
         }
     });
     Ok(MountHandle { mounted, hold: Arc::new(hold) })
+}
+
+fn fstab_line(line: &fs::FstabLine) -> Map {
+    let mut map =
+        Map::from_iter([("line".into(), Dynamic::from(line.number as i64)), ("text".into(), line.text.clone().into())]);
+    if let Some(entry) = &line.entry {
+        let FstabEntry { spec, dir, kind, options, dump, pass, rest } = entry;
+        let texts = [("spec", spec), ("dir", dir), ("kind", kind), ("options", options), ("rest", rest)];
+        map.extend(texts.map(|(key, text)| (key.into(), text.clone().into())));
+        map.extend([("dump", dump), ("pass", pass)].map(|(key, number)| (key.into(), i64::from(*number).into())));
+    }
+    map
 }
 
 fn write_file(ctx: &NativeCallContext, path: &str, data: &[u8]) -> Raw<()> {
@@ -139,6 +151,27 @@ pub mod module {
     #[rhai_fn(return_raw)]
     pub fn swap(ctx: NativeCallContext, device: &str) -> Raw<()> {
         swap_with(ctx, device, Map::new())
+    }
+
+    /// The lines of an fstab in their order: `#{ line, text }`, its number and the text as it stands; a line that is no
+    /// comment also has `spec`, `dir`, `kind`, `options`, `dump`, `pass`, and `rest`, what stands behind the first word.
+    /// `\040` and the like are decoded in all but `text` and `rest`.
+    ///
+    /// # Errors
+    /// - `fs.fstab`: a line is none of an fstab; says which, and why
+    ///
+    /// # Example
+    /// ```rhai
+    /// let lines = fs::fstab("# ours\nUUID=12 / ext4 noatime 0 1\n");
+    /// lines[0].text                                      // => "# ours"
+    /// `${lines[1].spec} is ${lines[1].dir}`              // => "UUID=12 is /"
+    /// "UUID=34" + lines[1].rest                          // => "UUID=34 / ext4 noatime 0 1"
+    /// fs::fstab("/dev/sda1 /")                           // => throws fs.fstab
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn fstab(ctx: NativeCallContext, text: &str) -> Raw<Array> {
+        host_of(&ctx);
+        Ok(fs::fstab(text)?.iter().map(|line| fstab_line(line).into()).collect())
     }
 
     /// Mounts a device on a folder, which is made when missing. It is unmounted with the last copy of the handle, and at

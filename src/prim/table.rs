@@ -61,8 +61,9 @@ fn rows(table: &Table) -> Vec<Row> {
                 Measure::Bytes(bytes) => bytes,
                 Measure::Sectors(sectors) => sectors.saturating_mul(unit),
             };
+            let numbers = plan.numbers().unwrap_or_default();
             let wish = |(index, wish): (usize, &Wish)| Row {
-                number: wish.number.map_or(index as i64 + 1, i64::from),
+                number: numbers.get(index).copied().map_or(index as i64 + 1, i64::from),
                 name: wish.name.clone(),
                 kind: wish.kind.to_string(),
                 start: wish.start.map(bytes),
@@ -203,6 +204,8 @@ pub mod module {
     /// # Example
     /// ```rhai
     /// table::plan("gpt", [#{ name: "root", size: "1GiB" }]).partitions[0].size     // => 1073741824
+    /// let t = table::parse("linux 2000\nextended fill\nlogical swap 512\nlogical linux fill");
+    /// t.partitions.map(|part| part.number)                                         // => [1, 2, 5, 6]
     /// ```
     #[rhai_fn(global, get = "partitions", pure)]
     pub fn partitions(table: &mut TableValue) -> Array {

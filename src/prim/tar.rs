@@ -65,7 +65,10 @@ pub mod module {
     /// # Options
     /// - `exclude` (list, []): patterns relative to `dir`: without `/` a name anywhere (`*.o`), with `/` anchored
     ///   at `dir` (`tmp/*` keeps the directory and drops what is in it, `var/cache/**` all below)
+    /// - `keep_dirs` (flag, false): a directory that a pattern names plainly (`var/cache`; neither wildcard nor `\`) stays,
+    ///   empty, with mode, owner, times and attributes
     /// - `one_file_system` (flag, false): keep directories that another filesystem is mounted on, without what is in them
+    /// - `mounts` (list, []): with `one_file_system`, directories (`/home`) whose filesystems belong to the tree all the same
     ///
     /// # Errors
     /// - `tree.open`: `dir` is missing, no directory or not readable
@@ -79,6 +82,8 @@ pub mod module {
     /// fs::mkdir("root/tmp");
     /// fs::write("root/tmp/scratch", "");
     /// let archive = tar::from("root", #{ exclude: ["tmp/*", "*.o"] });
+    /// tar::list(archive).map(|entry| entry.path)      // => ["./", "./tmp/"]
+    /// let archive = tar::from("root", #{ exclude: ["tmp"], keep_dirs: true });
     /// tar::list(archive).map(|entry| entry.path)      // => ["./", "./tmp/"]
     /// tar::from("missing")         // => throws tree.open
     /// ```

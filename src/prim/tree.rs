@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::prelude::*;
-use crate::kit::tree::{self, Exclude, Manifest, Options};
+use crate::kit::tree::{self, Manifest, Options};
 
 pub fn types(engine: &mut Engine) {
     engine.register_type_with_name::<Tree>("tree");
@@ -30,7 +30,7 @@ fn side(host: &Host, value: &Dynamic, options: &Options) -> Result<Arc<Manifest>
     if let Some(tree) = value.clone().try_cast::<Tree>() {
         return match options.exclude.is_empty() {
             true => Ok(tree.0),
-            false => Ok(Arc::new(tree.0.without(&Exclude::new(&options.exclude)?))),
+            false => Ok(Arc::new(tree.0.without(&options.exclusion()?))),
         };
     }
     let dir = value.clone().into_string().map_err(|found| {
@@ -73,7 +73,9 @@ pub mod module {
     ///
     /// # Options
     /// - `exclude` (list, []): patterns of what is left out, as in `tar::from`
+    /// - `keep_dirs` (flag, false): a directory that a pattern names plainly (`var/cache`) stays, empty, as in `tar::from`
     /// - `one_file_system` (flag, false): keep directories that another filesystem is mounted on, without what is in them
+    /// - `mounts` (list, []): with `one_file_system`, directories whose filesystems belong to the tree all the same
     /// - `times` (flag, true): times of modification are part of the digest
     ///
     /// # Errors
@@ -112,7 +114,9 @@ pub mod module {
     ///
     /// # Options
     /// - `exclude` (list, []): patterns of what is left out on both sides, as in `tar::from`
+    /// - `keep_dirs` (flag, false): a directory that a pattern names plainly (`var/cache`) stays, empty, as in `tar::from`
     /// - `one_file_system` (flag, false): keep directories that another filesystem is mounted on, without what is in them
+    /// - `mounts` (list, []): with `one_file_system`, directories whose filesystems belong to the tree all the same
     /// - `times` (flag, true): compare times of modification, to the nanosecond
     ///
     /// # Errors

@@ -7,8 +7,7 @@ macro_rules! embed {
 }
 
 /// `(name, text)` of each module, imported as `std/name`.
-pub const STDLIB: &[(&str, &str)] = embed!("stdlib":
-    "golden", "installed", "layout", "likeness", "links", "loader", "netboot", "rehearsal", "replica", "report", "rollout", "sample");
+pub const STDLIB: &[(&str, &str)] = embed!("stdlib": "entries", "existing", "fstab", "golden", "inside", "installed", "layout", "likeness", "links", "loader", "netboot", "pxe", "rehearsal", "replica", "report", "rollout", "sample", "system", "template");
 
 /// `(name, text)` of each recipe, run as `kar run name`.
-pub const RECIPES: &[(&str, &str)] = embed!("recipes": "capture", "linux", "netboot", "windows");
+pub const RECIPES: &[(&str, &str)] = embed!("recipes": "capture", "lilo", "linux", "netboot", "windows");

@@ -8,7 +8,7 @@ use super::engine::{Shelf, bare};
 use super::library::Script;
 use super::params::Param;
 use super::trace::{Report, report};
-use super::{circles, options, variables};
+use super::{circles, clash, options, variables};
 use crate::host::{Fault, nearest};
 use crate::prim::{MODULES, doc};
 
@@ -37,6 +37,7 @@ pub fn check(shelf: &Shelf, script: &Script, ast: &AST, params: &[Param]) -> Vec
     for name in &order {
         lint.script(name);
     }
+    lint.clashes(&order);
     lint.arguments(&script.name, params);
     let place =
         |report: &Report| report.place.as_ref().map(|p| (p.file != script.name, p.file.clone(), p.line, p.column));
@@ -150,6 +151,13 @@ impl Lint<'_> {
         words.extend(self.read[name].functions.keys().cloned());
         self.keys.extend(words.iter().cloned());
         self.words.extend(words);
+    }
+
+    fn clashes(&mut self, order: &[String]) {
+        let read = order.iter().map(|name| (name, &self.read[name]));
+        let all = read.map(|(name, Read { ast, imports, functions, .. })| clash::One { name, ast, imports, functions });
+        let found = clash::check(&all.collect::<Vec<_>>());
+        self.found.extend(found.into_iter().map(|(name, fault, at)| *Report::at(self.shelf, fault, &name, at)));
     }
 
     fn script(&mut self, name: &str) {

@@ -13,6 +13,7 @@ pub mod tokens;
 pub mod trace;
 
 mod circles;
+mod clash;
 mod help;
 mod memory;
 mod options;

@@ -121,18 +121,27 @@ fn parts_of_a_tree_are_left_out() {
     run("mount", &["-t", "tmpfs", "tmpfs", text(&root.join("mnt"))]);
     fs::write(root.join("mnt/other"), "other").unwrap();
     let exclude = ["tmp/*", "*.o", "var/cache/**", "/lost+found"].map(String::from).to_vec();
-    let options = Options { exclude, one_file_system: true, times: true };
+    let options = Options { exclude, one_file_system: true, ..Options::default() };
     let packed = pack(&root, &options);
     let manifest = tree::digest(&root, &options, &Cancel::new());
     let all = tree::digest(&root, &Options::default(), &Cancel::new());
+    let more = Options { keep_dirs: true, mounts: vec!["/mnt".into(), "/nowhere".into()], ..options.clone() };
+    let kept = pack(&root, &more);
+    let kept_digest = tree::digest(&root, &more, &Cancel::new());
     run("umount", &[text(&root.join("mnt"))]);
     let names: Vec<_> = list(packed.unwrap().as_slice()).map(|entry| entry.unwrap().path).collect();
     let names: Vec<_> = names.iter().map(|name| String::from_utf8_lossy(name)).collect();
     assert_eq!(names, ["./", "./mnt/", "./tmp/", "./var/", "./var/cache/", "./var/e"]);
+    let kept: Vec<_> = list(kept.unwrap().as_slice()).map(|entry| entry.unwrap().path).collect();
+    let kept: Vec<_> = kept.iter().map(|name| String::from_utf8_lossy(name)).collect();
+    let wanted = ["./", "./lost+found/", "./mnt/", "./mnt/other", "./tmp/", "./var/", "./var/cache/", "./var/e"];
+    assert_eq!(kept, wanted, "a folder that is named stays, and a filesystem that belongs to the tree");
+    let (kept, all) = (kept_digest.unwrap(), all.unwrap());
+    assert_eq!(all.without(&more.exclusion().unwrap()).digest, kept.digest, "read before, and left out then");
     let manifest = manifest.unwrap();
     assert_eq!(manifest.entries.len(), 6);
     assert_eq!(manifest.warnings, ["`var/socket` is a socket and was left out"]);
-    assert!(all.unwrap().entries.iter().any(|entry| entry.path == b"mnt/other"));
+    assert!(all.entries.iter().any(|entry| entry.path == b"mnt/other"));
 }
 
 #[test]

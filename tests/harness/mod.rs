@@ -3,6 +3,7 @@
 
 pub mod leftovers;
 pub mod netns;
+pub mod vm;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -36,6 +37,13 @@ pub fn need(program: &str, package: &str) -> PathBuf {
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
         .unwrap_or_else(|| panic!("this test needs `{program}`: apt-get install {package}"))
+}
+
+/// A file that a Debian package brings; fails with the package's name.
+#[track_caller]
+pub fn need_file(path: &str, package: &str) -> String {
+    assert!(Path::new(path).is_file(), "this test needs `{path}`: apt-get install {package}");
+    path.to_string()
 }
 
 /// Runs a command to its end; fails the test with its output unless it ends well. Returns what it printed.

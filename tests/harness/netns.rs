@@ -64,10 +64,11 @@ impl Net {
         ip(&["-n", &self.space(node), "addr", "flush", "dev", "eth0"]);
     }
 
-    /// A command that will run inside a node.
+    /// A command that will run inside a node. Not by `ip netns exec`: that one takes copies of all mounts along, which keep
+    /// a disk busy that somebody else unmounts meanwhile.
     pub fn command(&self, node: usize, program: &str) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.space(node), program]);
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={NETNS}/{}", self.space(node))).arg("--").arg(program);
         command
     }
 
@@ -85,6 +86,11 @@ impl Net {
         let id = child.id();
         self.children.lock().expect("no holder panics").push(child);
         id
+    }
+
+    /// Takes care of a child that was started in a node: it is killed with the net.
+    pub fn adopt(&self, child: Child) {
+        self.children.lock().expect("no holder panics").push(child);
     }
 
     /// Runs `body` on a thread of its own inside a node. Sockets it makes stay there, wherever they are used later.

@@ -183,7 +183,10 @@ fn a_source_that_vanishes_half_way() {
     std::fs::write(folder.path().join("go"), "").unwrap();
     let (code, said) = sender.end();
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("error[chain.source]") && said.contains("vanished"), "{said}");
+    assert!(
+        said.contains("error[chain.source]") && (said.contains("vanished") || said.contains("taken away")),
+        "{said}"
+    );
     for node in nodes {
         let (code, said) = node.end();
         assert_eq!(code, Some(1), "{said}");

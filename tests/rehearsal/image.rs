@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::harness::{need, run};
 
-/// A partition of an image on a loop device of its own, read only; detached when dropped.
+/// A partition of an image on a loop device of its own; detached when dropped.
 pub struct Partition {
     pub device: String,
     mounted: Option<tempfile::TempDir>,
@@ -29,19 +29,16 @@ pub fn partitions(image: &Path) -> Vec<(u64, u64, u64, String)> {
 
 impl Partition {
     pub fn open(image: &Path, number: u64) -> Partition {
+        Partition::open_with(image, number, &["--read-only"])
+    }
+
+    /// With options of losetup.
+    pub fn open_with(image: &Path, number: u64, more: &[&str]) -> Partition {
         let (_, start, size, _) =
             partitions(image).into_iter().find(|part| part.0 == number).expect("the partition is there");
         let mut losetup = Command::new("losetup");
-        losetup.args([
-            "--find",
-            "--show",
-            "--read-only",
-            "--offset",
-            &start.to_string(),
-            "--sizelimit",
-            &size.to_string(),
-        ]);
-        Partition { device: run(losetup.arg(image)).trim().to_string(), mounted: None }
+        losetup.args(["--find", "--show", "--offset", &start.to_string(), "--sizelimit", &size.to_string()]);
+        Partition { device: run(losetup.args(more).arg(image)).trim().to_string(), mounted: None }
     }
 
     /// Mounts it read only and says where.

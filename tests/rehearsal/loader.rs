@@ -7,12 +7,12 @@ use crate::flow::rehearse;
 use crate::harness::{need, run, scratch};
 use crate::image::{Partition, partitions};
 
-/// A system with nothing but extlinux, its boot code and what it needs to run.
+/// A system with nothing but extlinux, its boot code, what it needs to run, and what looks like a kernel.
 fn system(root: &Path) {
     need("extlinux", "extlinux");
     let script = r#"
         set -e
-        mkdir -p usr/bin usr/lib/EXTLINUX etc
+        mkdir -p usr/bin usr/lib/EXTLINUX etc boot; echo kernel > boot/vmlinuz-6.1.0-1
         cp /usr/bin/extlinux usr/bin/
         cp /usr/lib/EXTLINUX/gptmbr.bin usr/lib/EXTLINUX/
         for lib in $(ldd /usr/bin/extlinux | grep -o '/[^ ]*'); do mkdir -p .$(dirname $lib); cp -L $lib .$lib; done

@@ -5,9 +5,12 @@
 mod harness;
 
 mod failures;
+mod filesystems;
 mod flow;
+mod golden;
 mod image;
 mod listing;
 mod loader;
 mod odd;
+mod owned;
 mod site;

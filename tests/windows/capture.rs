@@ -5,8 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use crate::golden::{Label, failed, golden, good, node, raw, recipe, rehearse};
-use crate::harness::leftovers::leftovers;
+use crate::golden::{Label, failed, golden, good, node, nothing_left, raw, recipe, rehearse};
 use crate::harness::{eventually, kar, run, scratch};
 use crate::refused::assert_not_bootable;
 
@@ -57,7 +56,7 @@ fn what_was_saved_is_cloned_to_the_byte() {
         old[..linux] == new[..linux],
         "all that lies before the Linux half: table, boot code, gaps and three partitions"
     );
-    assert_eq!(leftovers(folder.path(), None), Vec::<String>::new());
+    nothing_left(folder.path());
 }
 
 #[test]
@@ -96,7 +95,7 @@ fn an_earlier_capture_is_replaced_only_when_told() {
     good(&capture(folder.path(), &["--replace", "--level", "1"]));
     assert_eq!(description(folder.path())["take"], 2);
     assert!(names(folder.path()).iter().all(|name| !name.starts_with("./1")), "{:?}", names(folder.path()));
-    assert_eq!(leftovers(folder.path(), None), Vec::<String>::new());
+    nothing_left(folder.path());
 }
 
 /// A stream that is not what it was reaches no node whole: their disks have no table.
@@ -135,7 +134,7 @@ fn a_damaged_capture() {
     let output = rehearse(folder.path(), "saved", &["--nodes", "1"]);
     failed(&output, &["is not what it was", "partition3.zst"]);
     assert_not_bootable(&node(folder.path(), 1));
-    assert_eq!(leftovers(folder.path(), None), Vec::<String>::new());
+    nothing_left(folder.path());
 }
 
 /// A zstd stream of exactly `length` bytes: a frame of zeros, and one that a decoder skips.
@@ -156,6 +155,6 @@ fn a_hibernated_disk_is_not_saved() {
                   trap 'losetup -d $loop' EXIT; ntfsfix $loop >/dev/null";
     run(Command::new("sh").args(["-c", script]).current_dir(&folder));
     failed(&capture(folder.path(), &[]), &["error[golden.dirty]", "--force"]);
-    assert!(!folder.path().join("saved/golden.json").exists());
+    assert_eq!(names(folder.path()), Vec::<String>::new(), "nothing is left of it");
     failed(&rehearse(folder.path(), "saved", &[]), &["error[disk."]);
 }

@@ -5,8 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::golden::{Label, golden, good, node, raw, recipe, rehearse};
-use crate::harness::leftovers::leftovers;
+use crate::golden::{Label, golden, good, node, nothing_left, raw, recipe, rehearse};
 use crate::harness::{need, run, scratch};
 use crate::image::{Partition, partitions};
 
@@ -88,7 +87,7 @@ fn exact(label: Label, linux: bool) {
     }
     assert!(files(&node(folder.path(), 1), raw(label).1).lines().count() > 3000);
     assert_eq!(blake3::hash(&std::fs::read(&image).unwrap()), before, "the golden disk was only read");
-    assert_eq!(leftovers(folder.path(), None), Vec::<String>::new());
+    nothing_left(folder.path());
 }
 
 /// The files of the Linux half in a filesystem of its own, with the UUID that its fstab names, and a swap.

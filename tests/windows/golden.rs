@@ -6,8 +6,10 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
+use std::time::Duration;
 
-use crate::harness::{kar, need, run, scratch};
+use crate::harness::leftovers::leftovers;
+use crate::harness::{eventually, kar, need, run, scratch};
 
 /// What a golden disk is made of.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,22 +58,36 @@ pub fn windows() -> PathBuf {
         need("mkntfs", "ntfs-3g");
         let folder = scratch();
         let script = r#"
-            set -e
             truncate -s 104857600 windows; mkntfs -F -Q -q -L Windows windows 2>/dev/null
-            mkdir memory mnt; mount -t tmpfs none memory
+            mkdir memory; mount -t tmpfs none memory
             mkdir -p memory/Windows/System32/drivers memory/Users/Public memory/Windows/Panther
             (cd memory/Windows/System32; seq 1 2600 | split -l 1 -a 4 - file; head -c 9000000 /dev/urandom > ntoskrnl.exe)
             (cd memory/Windows/System32/drivers; seq 1 400 | split -l 1 -a 4 - driver)
-            ntfs-3g windows mnt
+            enter windows
             tar c -C memory . | tar x -C mnt
             head -c 5000000 /dev/urandom > mnt/gone; sync mnt/gone; rm mnt/gone
-            umount mnt memory
-            until ntfsfix -n windows >/dev/null; do sleep 0.1; done
+            leave; umount memory
         "#;
-        run(Command::new("sh").args(["-c", script]).current_dir(&folder));
+        run(Command::new("sh").args(["-c", &format!("set -e; {NTFS} {script}")]).current_dir(&folder));
         File::open(folder.path().join("windows")).unwrap()
     });
     PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()))
+}
+
+/// Shell functions around an NTFS at `mnt`: when `leave` is done, all is written. (umount alone does not wait for the
+/// program that writes.)
+pub const NTFS: &str = r#"
+    enter() {
+        mkdir -p mnt; ntfs-3g -o no_detach "$1" mnt 2>/dev/null & pid=$!
+        until mountpoint -q mnt; do kill -0 $pid || exit 9; sleep 0.02; done
+    }
+    leave() { umount mnt; wait $pid; }
+"#;
+
+/// No loop device on a file below `folder`, and nothing mounted there. A device that udev looks at goes a moment later.
+#[track_caller]
+pub fn nothing_left(folder: &Path) {
+    eventually(Duration::from_secs(60), "nothing is left open", || leftovers(folder, None).is_empty());
 }
 
 /// Makes `golden.img` in `folder`.

@@ -8,7 +8,7 @@ use kar::kit::dd::{self, FromOptions};
 use kar::kit::fs::{NtfsState, ntfs, ntfs_bytes, ntfs_used, probe};
 use kar::kit::stream::Source;
 
-use crate::golden::windows;
+use crate::golden::{NTFS, windows};
 use crate::harness::{run, scratch};
 
 fn copy(folder: &Path) -> std::path::PathBuf {
@@ -19,15 +19,16 @@ fn copy(folder: &Path) -> std::path::PathBuf {
 
 /// Runs a script with the volume mounted by ntfs-3g at `mnt`.
 pub fn inside(volume: &Path, script: &str) {
-    let all = format!("set -e; mkdir -p mnt; ntfs-3g {} mnt; cd mnt; {script}; cd ..; umount mnt", volume.display());
+    let all = format!("set -e; {NTFS} enter {}; cd mnt; {script}; cd ..; leave", volume.display());
     run(Command::new("sh").args(["-c", &all]).current_dir(volume.parent().unwrap()));
 }
 
 /// Whether ntfs-3g mounts it for writing, as it does with what it takes for clean.
 fn writable(volume: &Path) -> bool {
-    let script = "mkdir -p mnt; ntfs-3g $0 mnt 2>/dev/null; touch mnt/probe 2>/dev/null; code=$?; rm -f mnt/probe; umount mnt; exit $code";
+    let script = "enter $0; touch mnt/probe 2>/dev/null; code=$?; rm -f mnt/probe; leave; exit $code";
+    let script = format!("{NTFS} {script}");
     let mut sh = Command::new("sh");
-    sh.args(["-c", script]).arg(volume).current_dir(volume.parent().unwrap()).status().unwrap().success()
+    sh.args(["-c", &script]).arg(volume).current_dir(volume.parent().unwrap()).status().unwrap().success()
 }
 
 fn reasons(state: &NtfsState, word: &str) -> bool {

@@ -3,8 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::golden::{Label, failed, golden, good, node, raw, rehearse};
-use crate::harness::leftovers::leftovers;
+use crate::golden::{Label, NTFS, failed, golden, good, node, nothing_left, raw, rehearse};
 use crate::harness::{kar, run, scratch};
 use crate::image::partitions;
 
@@ -13,7 +12,7 @@ fn change(folder: &Path, label: Label, script: &str) {
     let image = folder.join("golden.img");
     let (_, start, size, _) = partitions(&image).into_iter().find(|part| part.0 == raw(label).1).unwrap();
     let all = format!(
-        "set -e; loop=$(losetup --find --show --offset {start} --sizelimit {size} golden.img); trap 'losetup -d $loop' EXIT; mkdir -p mnt; {script}"
+        "set -e; {NTFS} loop=$(losetup --find --show --offset {start} --sizelimit {size} golden.img); trap 'losetup -d $loop' EXIT; {script}"
     );
     run(Command::new("sh").args(["-c", &all]).current_dir(folder));
 }
@@ -22,11 +21,7 @@ fn change(folder: &Path, label: Label, script: &str) {
 fn a_hibernated_windows_is_cloned_only_when_forced() {
     let folder = scratch();
     golden(folder.path(), Label::Mbr, false);
-    change(
-        folder.path(),
-        Label::Mbr,
-        "ntfs-3g $loop mnt; (printf hibr; head -c 8188 /dev/zero) > mnt/hiberfil.sys; umount mnt",
-    );
+    change(folder.path(), Label::Mbr, "enter $loop; (printf hibr; head -c 8188 /dev/zero) > mnt/hiberfil.sys; leave");
     let output = rehearse(folder.path(), "golden.img", &[]);
     let says = [
         "error[golden.hibernated]",
@@ -41,7 +36,7 @@ fn a_hibernated_windows_is_cloned_only_when_forced() {
     assert!(good(&output).contains("ok, same as the golden disk"));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("warning: partition 2") && stderr.contains("no name is written"), "{stderr}");
-    assert_eq!(leftovers(folder.path(), None), Vec::<String>::new());
+    nothing_left(folder.path());
 }
 
 #[test]
@@ -68,7 +63,7 @@ fn a_disk_too_small() {
     );
     let written = std::fs::read(node(folder.path(), 1)).unwrap();
     assert!(written.iter().all(|byte| *byte == 0), "nothing was written");
-    assert_eq!(leftovers(folder.path(), None), Vec::<String>::new());
+    nothing_left(folder.path());
 }
 
 #[test]
@@ -79,7 +74,7 @@ fn no_names_that_windows_would_not_take() {
     failed(&output, &["error[windows.name]", "a name of node1", "15 letters"]);
     // It failed on the way: what was written has no table and does not boot.
     assert_not_bootable(&node(folder.path(), 1));
-    assert_eq!(leftovers(folder.path(), None), Vec::<String>::new());
+    nothing_left(folder.path());
 }
 
 /// Neither a table nor boot code.

@@ -1,71 +1,114 @@
-//! Which address a client gets.
+//! Which network a client is on, and which address it gets there.
 
 use std::net::Ipv4Addr;
 
 use super::leases::State;
-use super::packet::Packet;
+use super::packet::{Packet, sub_option};
 use super::rules::{Rules, client};
 
+/// Where a packet came from, as far as addresses go.
+pub(super) struct Place {
+    /// The networks whose addresses fit there, by their place in the settings.
+    pub networks: Vec<usize>,
+    /// Option 54 of the answer.
+    pub server: Ipv4Addr,
+}
+
 impl Rules {
-    /// Whether a packet comes from the subnet served here: through a relay inside it, or directly. Option 82's link
-    /// selection names the subnet where it is not the relay's (RFC 3527).
-    pub(super) fn serves(&self, packet: &Packet) -> bool {
-        let link = packet.options.get(&82).and_then(|data| sub_option(data, 5));
-        let place = match link.and_then(|data| <[u8; 4]>::try_from(data).ok()) {
-            Some(address) => Ipv4Addr::from(address),
-            None => packet.giaddr,
+    /// The networks of a packet heard on `wire`: named by option 82's link selection (RFC 3527), by option 118 (RFC
+    /// 3011), by the relay's address, by the address of a client that renews through a router, or those of the wire.
+    pub(super) fn place(&self, packet: &Packet, wire: usize) -> Place {
+        let relay = packet.options.get(&82);
+        let four = |data: &[u8]| <[u8; 4]>::try_from(data).ok().map(Ipv4Addr::from);
+        let sub = |code| relay.and_then(|data| sub_option(data, code)).and_then(four);
+        let some = |ip: Ipv4Addr| Some(ip).filter(|ip| !ip.is_unspecified());
+        let named = sub(5).or_else(|| packet.address(118)).or(some(packet.giaddr));
+        let of = |ip: Ipv4Addr| self.settings.networks.iter().position(|network| network.subnet.contains(ip));
+        let local = &self.local[wire];
+        let networks = match named {
+            Some(ip) => of(ip).into_iter().collect(),
+            None => match some(packet.ciaddr).and_then(of).filter(|network| !local.contains(network)) {
+                Some(network) => vec![network],
+                None => local.clone(),
+            },
         };
-        place.is_unspecified() || self.settings.subnet.contains(place)
+        let wire = &self.wires[wire];
+        let inside = |network: &usize| {
+            let subnet = self.settings.networks[*network].subnet;
+            wire.addresses.iter().find(|ip| subnet.contains(**ip)).copied()
+        };
+        // A relay that stands between may ask to be taken for the server (RFC 5107).
+        let server = sub(11).or_else(|| networks.iter().find_map(inside)).unwrap_or(wire.address);
+        Place { networks, server }
+    }
+
+    /// The network of an address among those of a place.
+    pub(super) fn network(&self, place: &Place, ip: Ipv4Addr) -> Option<usize> {
+        place.networks.iter().copied().find(|network| self.settings.networks[*network].subnet.holds(ip))
+    }
+
+    fn in_range(&self, place: &Place, ip: Ipv4Addr) -> bool {
+        let ranges = place.networks.iter().flat_map(|network| &self.settings.networks[*network].ranges);
+        ranges.into_iter().any(|range| range.contains(ip))
     }
 
     /// The address for a client (RFC 2131, 4.3.1): the closure's, its host's own, the one it has or had, the one it asks
     /// for, a fresh one, the one unused longest.
-    pub(super) fn choose(&self, packet: &Packet, answer: Option<Ipv4Addr>, now: u64) -> Option<Ipv4Addr> {
+    pub(super) fn choose(
+        &mut self,
+        packet: &Packet,
+        place: &Place,
+        answer: Option<Ipv4Addr>,
+        now: u64,
+    ) -> Option<Ipv4Addr> {
         let free = |ip: &Ipv4Addr| self.free(*ip, packet, now);
-        let dynamic = |ip: &Ipv4Addr| self.settings.in_range(*ip) && free(ip);
-        if let Some(ip) = answer {
-            return Some(ip).filter(|ip| self.settings.subnet.holds(*ip)).filter(free);
+        let here = |ip: &Ipv4Addr| self.network(place, *ip).is_some() && free(ip);
+        if answer.is_some() {
+            return answer.filter(here);
         }
-        if let Some(ip) = self.host(packet).ip.filter(free) {
+        if let Some(ip) = self.fixed(packet).filter(here) {
             return Some(ip);
         }
-        let had = self.leases.of(&client(packet)).map(|lease| lease.ip);
+        let dynamic = |ip: &Ipv4Addr| self.in_range(place, *ip) && free(ip);
+        let had = self.leases.of(&client(packet)).filter(|lease| lease.state != State::Declined).map(|lease| lease.ip);
         let asked = packet.address(50).or(Some(packet.ciaddr));
-        had.filter(dynamic).or_else(|| asked.filter(dynamic)).or_else(|| self.fresh(packet, now))
+        // Discovery gives addresses in order, whatever clients wish for.
+        let asked = asked.filter(|_| !self.learns());
+        if let Some(ip) = had.filter(dynamic).or_else(|| asked.filter(dynamic)) {
+            return Some(ip);
+        }
+        place.networks.iter().find_map(|network| {
+            let Rules { settings, leases, wires, .. } = &mut *self;
+            let ranges = &settings.networks[*network].ranges;
+            let router = settings.networks[*network].given.router.as_ref().or(settings.common.router.as_ref());
+            // Whoever holds it is looked for by `fresh` itself.
+            let free = |ip: Ipv4Addr| {
+                let taken = wires.iter().any(|wire| wire.addresses.contains(&ip));
+                !taken && !router.is_some_and(|router| router.contains(&ip)) && !settings.hosts.promised(ip, packet)
+            };
+            ranges.iter().find_map(|range| leases.fresh(*range, free))
+        })
     }
 
-    fn fresh(&self, packet: &Packet, now: u64) -> Option<Ipv4Addr> {
-        let (first, last) = self.settings.range?;
-        let (first, last) = (first.to_bits(), last.to_bits());
-        let start = self.cursor.map_or(first, Ipv4Addr::to_bits).clamp(first, last);
-        let round = (start..=last).chain(first..start).map(Ipv4Addr::from_bits);
-        let never = round.clone().find(|ip| self.leases.at(*ip).is_none() && self.free(*ip, packet, now));
-        never.or_else(|| {
-            let over = self.leases.all().filter(|lease| self.settings.in_range(lease.ip));
-            let over = over.filter(|lease| self.free(lease.ip, packet, now));
-            over.min_by_key(|lease| (lease.state != State::Released, lease.expires)).map(|lease| lease.ip)
-        })
+    /// The address promised to this very client.
+    pub(super) fn fixed(&self, packet: &Packet) -> Option<Ipv4Addr> {
+        self.settings.hosts.of(packet)?.ip
+    }
+
+    /// Whether an address is one of a range and not promised to its client: somebody may have taken it meanwhile.
+    pub(super) fn unsure(&self, ip: Ipv4Addr, packet: &Packet, place: &Place) -> bool {
+        let known = self.leases.at(ip).is_some_and(|lease| lease.client == client(packet));
+        !known && self.fixed(packet) != Some(ip) && self.in_range(place, ip)
     }
 
     /// Whether this client may have this address now.
     pub(super) fn free(&self, ip: Ipv4Addr, packet: &Packet, now: u64) -> bool {
-        let common = &self.settings.common;
-        let taken = ip == self.server || common.router.iter().flatten().any(|router| *router == ip);
-        let mac = packet.mac();
-        let promised = self.settings.hosts.iter().any(|(other, host)| host.ip == Some(ip) && Some(*other) != mac);
+        let is_router = |router: &Option<Vec<Ipv4Addr>>| router.iter().flatten().any(|router| *router == ip);
+        let network = self.settings.networks.iter().find(|network| network.subnet.contains(ip));
+        let taken = self.wires.iter().any(|wire| wire.addresses.contains(&ip))
+            || is_router(&self.settings.common.router)
+            || network.is_some_and(|network| is_router(&network.given.router));
         let held = self.leases.at(ip).is_some_and(|lease| lease.holds(now) && lease.client != client(packet));
-        self.settings.subnet.holds(ip) && !taken && !promised && !held
+        !taken && !held && !self.settings.hosts.promised(ip, packet)
     }
-}
-
-/// A sub-option of option 82 (RFC 3046).
-fn sub_option(mut data: &[u8], wanted: u8) -> Option<&[u8]> {
-    while let [code, length, rest @ ..] = data {
-        let value = rest.get(..usize::from(*length))?;
-        if *code == wanted {
-            return Some(value);
-        }
-        data = &rest[value.len()..];
-    }
-    None
 }

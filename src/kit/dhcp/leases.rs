@@ -1,14 +1,12 @@
-//! Who has which address until when, in memory and in a file.
+//! Who has which address until when, in memory. Every question is answered without looking through all of them, so that
+//! a full range of 60,000 costs no more than an empty one.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::host::{Fault, Result};
+use super::subnet::Range;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -43,35 +41,47 @@ impl Lease {
     }
 }
 
+/// A range and what of it is free.
+#[derive(Debug)]
+struct Pool {
+    range: Range,
+    /// The first address that nobody was ever given; `None` when the range is used up.
+    never: Option<u32>,
+    /// Given up before anything came of it: offers that were not taken, rests that are over.
+    spare: BTreeSet<Ipv4Addr>,
+    /// Released or over, by the time: the one unused longest first.
+    idle: BTreeSet<(u64, Ipv4Addr)>,
+}
+
 #[derive(Debug, Default)]
 pub struct Leases {
-    by_ip: BTreeMap<Ipv4Addr, Lease>,
+    by_ip: HashMap<Ipv4Addr, Lease>,
     by_client: HashMap<String, Ipv4Addr>,
-    file: Option<PathBuf>,
+    /// All that end some day, by the time.
+    ends: BTreeSet<(u64, Ipv4Addr)>,
+    pools: Vec<Pool>,
 }
 
 impl Leases {
-    /// Reads what an earlier server wrote; a missing file is an empty one.
-    ///
-    /// # Errors
-    /// `dhcp.leases`: unreadable, or a line that is no lease: rather not start than give an address twice.
-    pub fn open(file: Option<&Path>) -> Result<Leases> {
-        let mut leases = Leases { file: file.map(Path::to_path_buf), ..Leases::default() };
-        let Some(path) = file else { return Ok(leases) };
-        let text = match fs::read_to_string(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-            read => read.map_err(|error| fail("read", path, error))?,
+    /// `ranges` are those of all networks, by which [`Leases::fresh`] counts.
+    pub fn new(ranges: impl IntoIterator<Item = Range>) -> Leases {
+        let pool = |range: Range| Pool {
+            range,
+            never: Some(range.first.to_bits()),
+            spare: BTreeSet::new(),
+            idle: BTreeSet::new(),
         };
-        for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let lease = serde_json::from_str(line).map_err(|error| {
-                let place = format!("{}:{}", path.display(), at + 1);
-                Fault::new("dhcp.leases", format!("cannot read the lease in {place}: {error}"))
-                    .hint("mend or remove the line; without the file all leases are forgotten")
-            })?;
-            leases.put(lease);
+        Leases { pools: ranges.into_iter().map(pool).collect(), ..Leases::default() }
+    }
+
+    /// Takes back what an earlier server wrote; what is over by `now` is remembered, no more.
+    pub fn restore(&mut self, leases: impl IntoIterator<Item = Lease>, now: u64) {
+        for mut lease in leases {
+            if lease.state == State::Bound && lease.expires <= now {
+                lease.state = State::Released;
+            }
+            self.put(lease);
         }
-        // A folder that cannot be written shows now, not at the first client.
-        leases.save().map(|()| leases)
     }
 
     pub fn at(&self, ip: Ipv4Addr) -> Option<&Lease> {
@@ -86,79 +96,134 @@ impl Leases {
         self.by_ip.values()
     }
 
+    fn pool(&mut self, ip: Ipv4Addr) -> Option<&mut Pool> {
+        self.pools.iter_mut().find(|pool| pool.range.contains(ip))
+    }
+
     /// Takes the place of what the address and the client had before.
     pub fn put(&mut self, lease: Lease) {
-        if let Some(before) = self.by_client.insert(lease.client.clone(), lease.ip).filter(|ip| *ip != lease.ip) {
-            self.by_ip.remove(&before);
+        if self.by_client.get(&lease.client).is_some_and(|ip| *ip != lease.ip) {
+            let before = self.by_client[&lease.client];
+            self.remove(before);
         }
-        if let Some(other) = self.by_ip.insert(lease.ip, lease.clone()).filter(|other| other.client != lease.client) {
-            self.by_client.remove(&other.client);
+        self.take(lease.ip);
+        let (ip, when) = (lease.ip, lease.expires);
+        match lease.state {
+            State::Released => {
+                if let Some(pool) = self.pool(ip) {
+                    pool.spare.remove(&ip);
+                    pool.idle.insert((when, ip));
+                }
+            }
+            _ => {
+                if let Some(pool) = self.pool(ip) {
+                    pool.spare.remove(&ip);
+                }
+                self.ends.insert((when, ip));
+            }
         }
+        self.by_client.insert(lease.client.clone(), ip);
+        self.by_ip.insert(ip, lease);
     }
 
+    /// Out of every list.
+    fn take(&mut self, ip: Ipv4Addr) -> Option<Lease> {
+        let lease = self.by_ip.remove(&ip)?;
+        self.by_client.remove(&lease.client);
+        self.ends.remove(&(lease.expires, ip));
+        if let Some(pool) = self.pool(ip) {
+            pool.idle.remove(&(lease.expires, ip));
+        }
+        Some(lease)
+    }
+
+    /// Forgets who had it.
     pub fn remove(&mut self, ip: Ipv4Addr) {
-        if let Some(lease) = self.by_ip.remove(&ip) {
-            self.by_client.remove(&lease.client);
+        if self.take(ip).is_some()
+            && let Some(pool) = self.pool(ip)
+        {
+            pool.spare.insert(ip);
         }
     }
 
-    /// Writes the file whole and at once: a kill at any moment leaves the one before or this one.
-    pub fn save(&self) -> Result<()> {
-        let Some(path) = &self.file else { return Ok(()) };
-        let mut text = String::new();
-        for lease in self.by_ip.values().filter(|lease| lease.state != State::Offered) {
-            text += &serde_json::to_string(lease).expect("a lease is plain data");
-            text.push('\n');
+    /// Ends what is over: leases are remembered as released, offers and rests forgotten. Gives back the leases.
+    pub fn sweep(&mut self, now: u64) -> Vec<Lease> {
+        let mut over = Vec::new();
+        while let Some((_, ip)) = self.ends.first().copied().filter(|(when, _)| *when <= now) {
+            let Some(lease) = self.by_ip.get(&ip).cloned() else {
+                self.ends.pop_first();
+                continue;
+            };
+            match lease.state {
+                State::Bound => {
+                    over.push(lease.clone());
+                    self.put(Lease { state: State::Released, ..lease });
+                }
+                _ => self.remove(ip),
+            }
         }
-        let mut part = path.as_os_str().to_owned();
-        part.push(".part");
-        let written = File::create(&part)
-            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_data()))
-            .and_then(|()| fs::rename(&part, path));
-        written.map_err(|error| fail("write", path, error))
+        over
     }
-}
 
-fn fail(verb: &str, path: &Path, error: std::io::Error) -> Fault {
-    Fault::io("dhcp.leases", format_args!("{verb} the leases file `{}`", path.display()), error)
+    /// An address of this range that is nobody's and that `free` agrees to: one never given, else the one unused
+    /// longest.
+    pub fn fresh(&mut self, range: Range, free: impl Fn(Ipv4Addr) -> bool) -> Option<Ipv4Addr> {
+        let Leases { by_ip, pools, .. } = self;
+        let pool = pools.iter_mut().find(|pool| pool.range == range)?;
+        if let Some(ip) = pool.spare.iter().find(|ip| free(**ip)) {
+            return Some(*ip);
+        }
+        while let Some(next) = pool.never {
+            let ip = Ipv4Addr::from_bits(next);
+            if !by_ip.contains_key(&ip) && free(ip) {
+                return Some(ip);
+            }
+            pool.never = (ip < range.last).then(|| next + 1);
+        }
+        pool.idle.iter().map(|(_, ip)| *ip).find(|ip| free(*ip))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn lease(ip: u8, client: &str, state: State) -> Lease {
-        let mac = "02:00:00:00:00:01".into();
-        Lease { ip: [10, 0, 0, ip].into(), mac, client: client.into(), hostname: String::new(), state, expires: 9 }
+    fn ip(last: u8) -> Ipv4Addr {
+        Ipv4Addr::new(10, 0, 0, last)
     }
 
-    #[test]
-    fn leases_survive_and_offers_do_not() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("leases");
-        let mut leases = Leases::open(Some(&path)).unwrap();
-        leases.put(lease(5, "a", State::Bound));
-        leases.put(lease(6, "b", State::Offered));
-        leases.put(lease(7, "a", State::Bound));
-        leases.save().unwrap();
-        let again = Leases::open(Some(&path)).unwrap();
-        assert_eq!(again.all().cloned().collect::<Vec<_>>(), [lease(7, "a", State::Bound)]);
-        assert_eq!(again.of("a").unwrap().ip, Ipv4Addr::new(10, 0, 0, 7));
-        fs::write(&path, "{}\n").unwrap();
-        let fault = Leases::open(Some(&path)).unwrap_err();
-        assert!(fault.kind == "dhcp.leases" && fault.message.contains("leases:1"), "{fault}");
-        assert_eq!(fs::read_to_string(&path).unwrap(), "{}\n", "what cannot be read is not overwritten");
+    fn lease(last: u8, client: &str, state: State, expires: u64) -> Lease {
+        let mac = "02:00:00:00:00:01".into();
+        Lease { ip: ip(last), mac, client: client.into(), hostname: String::new(), state, expires }
     }
 
     #[test]
     fn an_address_has_one_client_and_a_client_one_address() {
         let mut leases = Leases::default();
-        leases.put(lease(5, "a", State::Released));
-        leases.put(lease(5, "b", State::Bound));
+        leases.put(lease(5, "a", State::Released, 9));
+        leases.put(lease(5, "b", State::Bound, 9));
         assert!(leases.of("a").is_none());
-        leases.put(lease(6, "b", State::Bound));
-        assert!(leases.at([10, 0, 0, 5].into()).is_none());
-        leases.remove([10, 0, 0, 6].into());
-        assert!(leases.of("b").is_none() && leases.all().count() == 0);
+        leases.put(lease(6, "b", State::Bound, 9));
+        assert!(leases.at(ip(5)).is_none());
+        leases.remove(ip(6));
+        assert!(leases.of("b").is_none() && leases.all().count() == 0 && leases.ends.is_empty());
+    }
+
+    #[test]
+    fn free_addresses_are_found_in_order_never_used_ones_first() {
+        let range = Range { first: ip(1), last: ip(3) };
+        let mut leases = Leases::new([range]);
+        let fresh = |leases: &mut Leases| leases.fresh(range, |ip| ip.octets()[3] != 2);
+        assert_eq!(fresh(&mut leases), Some(ip(1)));
+        leases.put(lease(1, "a", State::Bound, 5));
+        assert_eq!(fresh(&mut leases), Some(ip(3)));
+        leases.put(lease(3, "b", State::Bound, 7));
+        assert_eq!(fresh(&mut leases), None);
+        assert_eq!(leases.sweep(6), [lease(1, "a", State::Bound, 5)]);
+        assert_eq!(fresh(&mut leases), Some(ip(1)), "over");
+        leases.put(lease(3, "b", State::Released, 2));
+        assert_eq!(fresh(&mut leases), Some(ip(3)), "longest unused");
+        leases.remove(ip(1));
+        assert_eq!(fresh(&mut leases), Some(ip(1)), "nobody's");
     }
 }

@@ -11,7 +11,7 @@ use crate::host::{Fault, Result};
 use crate::kit::net::Mac;
 
 /// Option 53.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Kind {
     Discover = 1,
@@ -219,7 +219,16 @@ impl Packet {
 
     /// The hardware address for people: pairs of digits, whatever its length.
     pub fn hardware(&self) -> String {
-        self.chaddr.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":")
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = String::with_capacity(3 * self.chaddr.len());
+        for (at, byte) in self.chaddr.iter().enumerate() {
+            if at > 0 {
+                text.push(':');
+            }
+            text.push(DIGITS[usize::from(byte >> 4)].into());
+            text.push(DIGITS[usize::from(byte & 15)].into());
+        }
+        text
     }
 }
 
@@ -227,6 +236,18 @@ fn join(options: &mut BTreeMap<u8, Vec<u8>>, list: DhcpOptionIterator<'_>) {
     for option in list {
         options.entry(option.code().into()).or_default().extend_from_slice(option.data());
     }
+}
+
+/// A sub-option of option 82 (RFC 3046).
+pub fn sub_option(mut data: &[u8], wanted: u8) -> Option<&[u8]> {
+    while let [code, length, rest @ ..] = data {
+        let value = rest.get(..usize::from(*length))?;
+        if *code == wanted {
+            return Some(value);
+        }
+        data = &rest[value.len()..];
+    }
+    None
 }
 
 /// Whether the lengths of RFC 3004 cover the option exactly.

@@ -4,7 +4,8 @@ use std::net::Ipv4Addr;
 
 use super::option::Options;
 use super::packet::{COMMON, Kind, Packet};
-use super::settings::{Changes, Subnet};
+use super::settings::Changes;
+use super::subnet::Subnet;
 
 /// What both ACK and NAK take over from the question (RFC 2131, table 3).
 fn answer(question: &Packet, kind: Option<Kind>, server: Ipv4Addr) -> Packet {
@@ -37,14 +38,15 @@ pub fn nak(question: &Packet, server: Ipv4Addr, message: &str) -> Packet {
     reply
 }
 
-/// `kind` none: a BOOTP reply. `ip` none: an answer to INFORM, without address or times.
+/// `kind` none: a BOOTP reply. `ip` none: an answer to INFORM or a proxy's, without address or times; `subnet` none: the
+/// server knows nothing of the client's network.
 pub fn reply(
     question: &Packet,
     kind: Option<Kind>,
     ip: Option<Ipv4Addr>,
     given: &Changes,
     server: Ipv4Addr,
-    subnet: Subnet,
+    subnet: Option<Subnet>,
 ) -> Packet {
     let mut reply = answer(question, kind, server);
     let asked = question.options.get(&55).map(Vec::as_slice).unwrap_or_default();
@@ -64,12 +66,12 @@ pub fn reply(
         // Seven eighths (4.4.5), without overflow.
         set(59, (seconds - seconds / 8).to_be_bytes().to_vec());
     }
-    set(1, subnet.mask().octets().to_vec());
+    set(1, subnet.map(|subnet| subnet.mask().octets().to_vec()).unwrap_or_default());
     set(3, addresses(given.router.as_deref().unwrap_or_default()));
     set(6, addresses(given.dns.as_deref().unwrap_or_default()));
     set(12, given.name.clone().unwrap_or_default().into_bytes());
     set(15, given.domain.clone().unwrap_or_default().into_bytes());
-    if asked.contains(&28) {
+    if let Some(subnet) = subnet.filter(|_| asked.contains(&28)) {
         set(28, subnet.broadcast().octets().to_vec());
     }
     boot(&mut reply, question, given, server);
@@ -93,6 +95,7 @@ fn boot(reply: &mut Packet, question: &Packet, given: &Changes, server: Ipv4Addr
     let asked = question.options.get(&55).map(Vec::as_slice).unwrap_or_default();
     let next = given.next_server.unwrap_or(server);
     reply.siaddr = next;
+    reply.sname = next.to_string().into_bytes();
     if asked.contains(&66) {
         reply.options.insert(66, next.to_string().into_bytes());
     }
@@ -105,11 +108,14 @@ fn boot(reply: &mut Packet, question: &Packet, given: &Changes, server: Ipv4Addr
     }
     let class = question.text(60).unwrap_or_default();
     if class.starts_with("HTTPClient") {
+        // It takes an answer without the echo for one of a server that knows nothing of HTTP (UEFI 24.7.2).
         reply.options.insert(60, b"HTTPClient".to_vec());
-    } else if class.starts_with("PXEClient") && question.user_class().as_deref() != Some("iPXE") {
-        reply.options.insert(60, b"PXEClient".to_vec());
-        // Boot the file, ask nobody else: discovery control, only for BIOS ROMs.
-        if question.archs().first().is_none_or(|arch| *arch == 0) {
+        reply.options.insert(67, file.as_bytes().to_vec());
+    } else if class.starts_with("PXEClient") && question.archs().first().is_none_or(|arch| *arch == 0) {
+        // UEFI that sees the echo without a discovery control asks for a boot server on port 4011 and drops this
+        // offer (PXE-E16); without the echo it loads the file. BIOS ROMs want both: boot the file, ask nobody else.
+        if question.user_class().as_deref() != Some("iPXE") {
+            reply.options.insert(60, b"PXEClient".to_vec());
             reply.options.insert(43, vec![6, 1, 8, 255]);
         }
     }

@@ -1,202 +1,238 @@
-//! What the server answers (RFC 2131, 4.3): knows neither sockets nor clocks.
+//! What the server answers (RFC 2131, 4.3): knows neither sockets nor clocks nor files.
 //!
 //! A client is its hardware address, not its option 61, so that a boot ROM, iPXE, an installer and the installed system
 //! of one machine get one address; option 61 counts where there is no hardware address (RFC 4390).
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use serde::Serialize;
-
+use super::choose::Place;
+use super::hosts::Key;
 use super::leases::{Lease, Leases, State};
 use super::packet::{Kind, Packet};
-use super::reply;
-use super::settings::{Changes, Settings};
-use crate::host::{Fault, Result};
-use crate::kit::net::Mac;
+use super::request::{Event, Request};
+use super::settings::{Changes, Mode, Settings};
+use super::{class, proxy, reply};
+use crate::host::Result;
 
 /// Seconds an offer is held.
 const OFFER: u64 = 60;
-/// Seconds a declined address rests.
+/// Seconds an address rests that was declined, or found in use.
 const REST: u64 = 600;
 
-/// What a closure learns of a client that asks.
-#[derive(Debug, Clone, Serialize)]
-pub struct Request {
-    /// `discover`, `request`, `inform` or `bootp`.
-    pub kind: &'static str,
-    /// Hardware address.
-    pub mac: String,
-    /// The address it would get; empty if none.
-    pub ip: String,
-    /// Option 93, its first number (RFC 4578): 0 BIOS, 7 UEFI x64, ..; absent without.
-    pub arch: Option<u16>,
-    pub archs: Vec<u16>,
-    pub vendor_class: String,
-    pub user_class: String,
-    pub uuid: String,
-    /// The name the client gives itself.
-    pub hostname: String,
-    /// The relay it asked through; empty if none.
-    pub relay: String,
-    #[serde(skip)]
-    pub options: BTreeMap<u8, Vec<u8>>,
+/// An interface that is served.
+#[derive(Debug, Clone)]
+pub struct Wire {
+    pub name: String,
+    /// The server's address there, unless a network has another one of it inside.
+    pub address: Ipv4Addr,
+    pub addresses: Vec<Ipv4Addr>,
 }
 
-/// A happening, for the script and the log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Event {
-    /// `discovered`, `offered`, `acknowledged`, `refused`, `declined`, `released`, `informed`, `foreign` (the client
-    /// chose another server), `exhausted` (no address left), `failed` (no answer given: `message` says why).
-    pub event: &'static str,
-    pub mac: String,
-    pub ip: String,
-    pub hostname: String,
-    pub message: String,
+impl Wire {
+    pub fn new(name: &str, address: Ipv4Addr) -> Wire {
+        Wire { name: name.into(), address, addresses: vec![address] }
+    }
 }
 
-/// What is to be sent, and what happened.
+/// What is to be done about one packet, in this order.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    pub reply: Option<Packet>,
     pub events: Vec<Event>,
+    /// To be on disk before the reply goes.
+    pub records: Vec<Lease>,
+    /// A host that discover mode met, to be in its file before the reply goes.
+    pub learned: Option<(Key, Ipv4Addr)>,
+    /// Somebody may have this address: to be found out before the reply goes.
+    pub probe: Option<Ipv4Addr>,
+    pub reply: Option<Packet>,
 }
 
 #[derive(Debug)]
 pub struct Rules {
     pub(super) settings: Settings,
     pub(super) leases: Leases,
-    /// Option 54: this server.
-    pub(super) server: Ipv4Addr,
-    /// Where the search for a free address goes on.
-    pub(super) cursor: Option<Ipv4Addr>,
+    pub(super) wires: Vec<Wire>,
+    /// For each wire the networks that are on it.
+    pub(super) local: Vec<Vec<usize>>,
 }
 
 impl Rules {
     /// # Errors
-    /// `dhcp.settings`, `dhcp.leases`.
-    pub fn new(settings: Settings, server: Ipv4Addr) -> Result<Rules> {
+    /// `dhcp.settings`.
+    pub fn new(settings: Settings, wires: Vec<Wire>) -> Result<Rules> {
         settings.check()?;
-        let leases = Leases::open(settings.leases.as_deref())?;
-        Ok(Rules { settings, leases, server, cursor: None })
+        let networks = || settings.networks.iter().enumerate();
+        let on = |wire: &Wire| {
+            let found = networks().filter(|(_, network)| match network.interfaces.is_empty() {
+                true => wire.addresses.iter().any(|ip| network.subnet.contains(*ip)),
+                false => network.interfaces.contains(&wire.name),
+            });
+            found.map(|(at, _)| at).collect()
+        };
+        let local = wires.iter().map(on).collect();
+        let leases = Leases::new(networks().flat_map(|(_, network)| network.ranges.clone()));
+        Ok(Rules { settings, leases, wires, local })
+    }
+
+    /// Takes back the leases of an earlier server.
+    pub fn restore(&mut self, leases: Vec<Lease>, now: u64) {
+        self.leases.restore(leases, now);
     }
 
     /// Gives a host its settings from now on.
-    pub fn reserve(&mut self, mac: Mac, host: Changes) -> Result<()> {
-        let before = self.settings.hosts.insert(mac, host);
+    pub fn reserve(&mut self, key: Key, given: Changes) -> Result<()> {
+        let before = self.settings.hosts.set(key.clone(), given);
         self.settings.check().inspect_err(|_| {
-            match before {
-                Some(before) => self.settings.hosts.insert(mac, before),
-                None => self.settings.hosts.remove(&mac),
-            };
+            self.settings.hosts.set(key, before.unwrap_or_default());
         })
     }
 
     /// Leases that were acknowledged and are not over.
     pub fn bound(&self, now: u64) -> Vec<Lease> {
-        self.leases.all().filter(|lease| lease.state == State::Bound && lease.expires > now).cloned().collect()
+        let bound = self.leases.all().filter(|lease| lease.state == State::Bound && lease.expires > now);
+        let mut bound: Vec<Lease> = bound.cloned().collect();
+        bound.sort_by_key(|lease| lease.ip);
+        bound
+    }
+
+    /// All that the leases file has to say.
+    pub fn snapshot(&self) -> Vec<Lease> {
+        self.leases.all().filter(|lease| lease.state != State::Offered).cloned().collect()
+    }
+
+    pub(super) fn learns(&self) -> bool {
+        matches!(self.settings.mode, Mode::Discover(_))
+    }
+
+    fn is_ours(&self, server: Ipv4Addr, place: &Place) -> bool {
+        server == place.server || self.wires.iter().any(|wire| wire.addresses.contains(&server))
     }
 
     /// What a closure is asked about; `None` where there is nothing to decide.
-    pub fn question(&self, packet: &Packet, now: u64) -> Option<Request> {
+    pub fn question(&mut self, packet: &Packet, wire: usize, now: u64) -> Option<Request> {
+        let place = self.place(packet, wire);
+        let ours = || packet.address(54).is_none_or(|server| self.is_ours(server, &place));
         let kind = match packet.kind() {
+            _ if packet.op != 1 || client(packet).is_empty() => return None,
+            _ if self.settings.mode == Mode::Proxy && !proxy::concerns(packet) => return None,
             Some(Kind::Discover) => "discover",
-            Some(Kind::Request) if packet.address(54).is_none_or(|server| server == self.server) => "request",
+            Some(Kind::Request) if self.settings.mode == Mode::Proxy || ours() => "request",
             Some(Kind::Inform) => "inform",
             None if !packet.options.contains_key(&53) => "bootp",
             _ => return None,
         };
+        if place.networks.is_empty() && self.settings.mode != Mode::Proxy {
+            return None;
+        }
         let text = |address: Option<Ipv4Addr>| address.map(|a| a.to_string()).unwrap_or_default();
         let archs = packet.archs();
+        let hostname = packet.text(12).unwrap_or_default();
+        let name = self.settings.hosts.of(packet).and_then(|host| host.name.clone());
         Some(Request {
             kind,
             mac: packet.hardware(),
-            ip: text(self.choose(packet, None, now)),
+            ip: text(self.choose(packet, &place, None, now)),
+            name: name.unwrap_or_else(|| hostname.clone()),
             arch: archs.first().copied(),
             archs,
             vendor_class: packet.text(60).unwrap_or_default(),
             user_class: packet.user_class().unwrap_or_default(),
             uuid: packet.uuid().unwrap_or_default(),
-            hostname: packet.text(12).unwrap_or_default(),
+            hostname,
             relay: text(Some(packet.giaddr).filter(|a| !a.is_unspecified())),
+            interface: self.wires[wire].name.clone(),
             options: packet.options.clone(),
         })
     }
 
-    /// Answers one packet at `now`, seconds since 1970; `answer` is what a closure changes. An acknowledged lease is in
-    /// the file when this returns.
-    ///
-    /// # Errors
-    /// `dhcp.leases`: the file could not be written: nothing may be acknowledged then.
-    pub fn handle(&mut self, packet: &Packet, answer: &Changes, now: u64) -> Result<Outcome> {
-        let mut outcome = Outcome::default();
-        if packet.op != 1 || client(packet).is_empty() || !self.serves(packet) {
-            return Ok(outcome);
+    /// What is to be done about one packet heard on `wire` at `now`, seconds since 1970; `answer` is what a closure
+    /// changes.
+    pub fn handle(&mut self, packet: &Packet, wire: usize, answer: &Changes, now: u64) -> Outcome {
+        let mut outcome = Outcome { events: self.sweep(now), ..Outcome::default() };
+        if packet.op != 1 || client(packet).is_empty() {
+            return outcome;
+        }
+        let place = self.place(packet, wire);
+        if self.settings.mode == Mode::Proxy {
+            proxy::answer(self, &mut outcome, packet, &place, answer);
+            return outcome;
+        }
+        if place.networks.is_empty() {
+            return outcome;
         }
         match packet.kind() {
             Some(Kind::Discover) => {
                 outcome.note("discovered", packet, None, "");
-                self.offer(&mut outcome, packet, answer, now);
+                self.offer(&mut outcome, packet, &place, answer, now);
             }
-            Some(Kind::Request) => self.request(&mut outcome, packet, answer, now)?,
-            Some(Kind::Release) => self.release(&mut outcome, packet)?,
-            Some(Kind::Decline) => self.decline(&mut outcome, packet, now)?,
+            Some(Kind::Request) => self.request(&mut outcome, packet, &place, answer, now),
+            Some(Kind::Release) => self.release(&mut outcome, packet, now),
+            Some(Kind::Decline) => self.decline(&mut outcome, packet, &place, now),
             Some(Kind::Inform) => {
                 outcome.note("informed", packet, Some(packet.ciaddr), "");
-                outcome.reply = Some(self.reply(packet, Some(Kind::Ack), None, answer));
+                outcome.reply = Some(self.reply(packet, Some(Kind::Ack), None, &place, answer));
             }
             // No option 53 at all is BOOTP (RFC 951); its leases never end, so only hosts known by name get one.
             None if !packet.options.contains_key(&53) => {
-                let known = self.host(packet).ip.or(answer.ip).filter(|ip| self.free(*ip, packet, now));
+                let known = self.fixed(packet).or(answer.ip);
+                let known = known.filter(|ip| self.network(&place, *ip).is_some() && self.free(*ip, packet, now));
                 if let Some(ip) = known {
-                    self.bind(packet, ip, u64::MAX, State::Bound)?;
+                    self.bind(&mut outcome, packet, ip, u64::MAX);
                     outcome.note("acknowledged", packet, Some(ip), "BOOTP");
-                    outcome.reply = Some(self.reply(packet, None, Some(ip), answer));
+                    outcome.reply = Some(self.reply(packet, None, Some(ip), &place, answer));
                 }
             }
             _ => {}
         }
-        Ok(outcome)
+        outcome
     }
 
-    fn offer(&mut self, outcome: &mut Outcome, packet: &Packet, answer: &Changes, now: u64) {
-        let Some(ip) = self.choose(packet, answer.ip, now) else {
+    /// Ends what is over by now.
+    pub fn sweep(&mut self, now: u64) -> Vec<Event> {
+        let event = |Lease { ip, mac, hostname, .. }| {
+            let ip = ip.to_string();
+            Event { event: "expired", mac, ip, hostname, message: String::new() }
+        };
+        self.leases.sweep(now).into_iter().map(event).collect()
+    }
+
+    fn offer(&mut self, outcome: &mut Outcome, packet: &Packet, place: &Place, answer: &Changes, now: u64) {
+        let Some(ip) = self.choose(packet, place, answer.ip, now) else {
             return outcome.note("exhausted", packet, None, "no address is free for it");
         };
+        outcome.probe = self.unsure(ip, packet, place).then_some(ip);
         // A running lease stays as it is: the client may be trying another server.
         if self.leases.of(&client(packet)).is_none_or(|lease| lease.ip != ip || !lease.holds(now)) {
-            self.leases.put(self.lease(packet, ip, now + OFFER, State::Offered));
+            self.leases.put(lease(packet, ip, now + OFFER, State::Offered));
         }
-        self.cursor = Some(ip);
         outcome.note("offered", packet, Some(ip), "");
-        outcome.reply = Some(self.reply(packet, Some(Kind::Offer), Some(ip), answer));
+        outcome.reply = Some(self.reply(packet, Some(Kind::Offer), Some(ip), place, answer));
     }
 
-    fn request(&mut self, outcome: &mut Outcome, packet: &Packet, answer: &Changes, now: u64) -> Result<()> {
-        let known =
-            self.leases.of(&client(packet)).filter(|lease| lease.state != State::Declined).map(|lease| lease.ip);
-        let fixed = answer.ip.or(self.host(packet).ip);
+    fn request(&mut self, outcome: &mut Outcome, packet: &Packet, place: &Place, answer: &Changes, now: u64) {
+        let known = self.leases.of(&client(packet)).filter(|lease| lease.state != State::Declined);
+        let (known, offered) = (known.map(|lease| lease.ip), known.is_some_and(|lease| lease.state == State::Offered));
+        let fixed = answer.ip.or(self.fixed(packet));
         let wanted = packet.address(50).unwrap_or(packet.ciaddr);
         match packet.address(54) {
-            Some(server) if server != self.server => {
-                if self.leases.of(&client(packet)).is_some_and(|lease| lease.state == State::Offered) {
-                    self.leases.remove(known.expect("an offered lease is known"));
+            Some(server) if !self.is_ours(server, place) => {
+                if let Some(ip) = known.filter(|_| offered) {
+                    self.leases.remove(ip);
                 }
-                outcome.note("foreign", packet, Some(wanted), &format!("chose the server {server}"));
-                return Ok(());
+                return outcome.note("foreign", packet, Some(wanted), &format!("chose the server {server}"));
             }
             // Selecting (4.3.2): exactly what was offered.
             Some(_) => {}
             // Init-reboot or renewing without a word of it here: silence (4.3.2), unless it cannot be right.
-            None if known.is_none() && fixed.is_none() && self.settings.subnet.holds(wanted) => {
+            None if known.is_none() && fixed.is_none() && self.network(place, wanted).is_some() => {
                 let renewing = !packet.ciaddr.is_unspecified();
-                if !(renewing && self.settings.in_range(wanted) && self.free(wanted, packet, now)) {
-                    return Ok(());
+                if !(renewing && self.choose(packet, place, None, now) == Some(wanted)) {
+                    return;
                 }
             }
             None => {}
         }
-        let right = self.choose(packet, answer.ip, now);
+        let right = self.choose(packet, place, answer.ip, now);
         let right = right.filter(|ip| known.is_some() || fixed.is_some() || *ip == wanted);
         if right != Some(wanted) {
             let message = match right {
@@ -204,69 +240,101 @@ impl Rules {
                 None => format!("asked for {wanted}, which is not to be had"),
             };
             outcome.note("refused", packet, Some(wanted), &message);
-            outcome.reply = Some(reply::nak(packet, self.server, &message));
-            return Ok(());
+            outcome.reply = Some(reply::nak(packet, place.server, &message));
+            return;
         }
-        let time = self.given(packet, answer).lease.map_or(3600, |time| time.as_secs());
-        self.bind(packet, wanted, now.saturating_add(time), State::Bound)?;
+        let time = self.given(packet, self.network(place, wanted), answer).lease.map_or(3600, |time| time.as_secs());
+        self.bind(outcome, packet, wanted, now.saturating_add(time));
         outcome.note("acknowledged", packet, Some(wanted), "");
-        outcome.reply = Some(self.reply(packet, Some(Kind::Ack), Some(wanted), answer));
-        Ok(())
+        self.learn(outcome, packet, wanted);
+        outcome.reply = Some(self.reply(packet, Some(Kind::Ack), Some(wanted), place, answer));
     }
 
-    fn release(&mut self, outcome: &mut Outcome, packet: &Packet) -> Result<()> {
-        let ours = self.leases.of(&client(packet)).filter(|lease| lease.ip == packet.ciaddr).cloned();
-        let Some(lease) = ours else { return Ok(()) };
-        outcome.note("released", packet, Some(lease.ip), "");
-        self.commit(Lease { state: State::Released, ..lease })
-    }
-
-    fn decline(&mut self, outcome: &mut Outcome, packet: &Packet, now: u64) -> Result<()> {
-        if packet.address(54).is_some_and(|server| server != self.server) {
-            return Ok(());
-        }
-        let Some(ip) = packet.address(50) else { return Ok(()) };
-        let Some(lease) = self.leases.of(&client(packet)).filter(|lease| lease.ip == ip).cloned() else {
-            return Ok(());
+    /// Discover mode: whoever has got an address keeps it from now on.
+    fn learn(&mut self, outcome: &mut Outcome, packet: &Packet, ip: Ipv4Addr) {
+        let Some(mac) = packet.mac().filter(|_| self.learns() && self.settings.hosts.of(packet).is_none()) else {
+            return;
         };
-        outcome.note("declined", packet, Some(ip), &packet.text(56).unwrap_or_default());
-        // Nobody's: a name that no client has.
-        let nobody = format!("declined {ip}");
+        self.settings.hosts.set(Key::Mac(mac), Changes { ip: Some(ip), ..Changes::default() });
+        outcome.note("learned", packet, Some(ip), "");
+        outcome.learned = Some((Key::Mac(mac), ip));
+    }
+
+    fn release(&mut self, outcome: &mut Outcome, packet: &Packet, now: u64) {
+        let ours = self.leases.of(&client(packet)).filter(|lease| lease.ip == packet.ciaddr && lease.holds(now));
+        let Some(lease) = ours.filter(|lease| lease.state == State::Bound).cloned() else { return };
+        outcome.note("released", packet, Some(lease.ip), "");
+        self.commit(outcome, Lease { state: State::Released, expires: now, ..lease });
+    }
+
+    fn decline(&mut self, outcome: &mut Outcome, packet: &Packet, place: &Place, now: u64) {
+        if packet.address(54).is_some_and(|server| !self.is_ours(server, place)) {
+            return;
+        }
+        let Some(ip) = packet.address(50) else { return };
+        if self.leases.of(&client(packet)).is_some_and(|lease| lease.ip == ip) {
+            outcome.note("declined", packet, Some(ip), &packet.text(56).unwrap_or_default());
+            self.rest(outcome, ip, now);
+        }
+    }
+
+    /// An address turned out to be somebody's: nobody gets it for a while.
+    pub fn conflict(&mut self, packet: &Packet, ip: Ipv4Addr, owner: &str, now: u64) -> Outcome {
+        let mut outcome = Outcome::default();
+        outcome.note("conflict", packet, Some(ip), &format!("{ip} is in use by {owner}"));
+        self.rest(&mut outcome, ip, now);
+        outcome
+    }
+
+    fn rest(&mut self, outcome: &mut Outcome, ip: Ipv4Addr, now: u64) {
+        let Some(lease) = self.leases.at(ip).cloned() else { return };
         self.leases.remove(ip);
-        self.commit(Lease { client: nobody, state: State::Declined, expires: now + REST, ..lease })
+        // Nobody's: a name that no client has.
+        let client = format!("declined {ip}");
+        self.commit(outcome, Lease { client, state: State::Declined, expires: now + REST, ..lease });
     }
 
-    fn lease(&self, packet: &Packet, ip: Ipv4Addr, expires: u64, state: State) -> Lease {
-        let hostname = packet.text(12).unwrap_or_default();
-        Lease { ip, mac: packet.hardware(), client: client(packet), hostname, state, expires }
+    /// What could not be written was not acknowledged: it is an offer again.
+    pub fn take_back(&mut self, ip: Ipv4Addr, now: u64) {
+        if let Some(lease) = self.leases.at(ip).filter(|lease| lease.state == State::Bound).cloned() {
+            self.leases.put(Lease { state: State::Offered, expires: now + OFFER, ..lease });
+        }
     }
 
-    fn bind(&mut self, packet: &Packet, ip: Ipv4Addr, expires: u64, state: State) -> Result<()> {
-        self.commit(self.lease(packet, ip, expires, state))
+    fn bind(&mut self, outcome: &mut Outcome, packet: &Packet, ip: Ipv4Addr, expires: u64) {
+        self.commit(outcome, lease(packet, ip, expires, State::Bound));
     }
 
-    /// On disk before anybody is told. What cannot be written is taken back.
-    fn commit(&mut self, lease: Lease) -> Result<()> {
-        let (ip, before) = (lease.ip, self.leases.at(lease.ip).cloned());
+    fn commit(&mut self, outcome: &mut Outcome, lease: Lease) {
+        outcome.records.push(lease.clone());
         self.leases.put(lease);
-        self.leases.save().inspect_err(|_| match before {
-            Some(before) => self.leases.put(before),
-            None => self.leases.remove(ip),
-        })
     }
 
-    /// The settings of a client's host, if it is one.
-    pub(super) fn host(&self, packet: &Packet) -> Changes {
-        packet.mac().and_then(|mac| self.settings.hosts.get(&mac)).cloned().unwrap_or_default()
+    /// All that a client is given: the common settings, over them its network's, its host's, its class's, the closure's.
+    pub(super) fn given(&self, packet: &Packet, network: Option<usize>, answer: &Changes) -> Changes {
+        let mut given = self.settings.common.clone();
+        let network = network.map(|at| &self.settings.networks[at].given);
+        let host = self.settings.hosts.of(packet);
+        let class = class::of(&self.settings.classes, packet);
+        for more in [network, host, class, Some(answer)].into_iter().flatten() {
+            given.overlay(more);
+        }
+        given
     }
 
-    /// All that a client is given: the common settings, over them its host's, over them the closure's.
-    fn given(&self, packet: &Packet, answer: &Changes) -> Changes {
-        self.settings.common.overlay(&self.host(packet)).overlay(answer)
-    }
-
-    fn reply(&self, packet: &Packet, kind: Option<Kind>, ip: Option<Ipv4Addr>, answer: &Changes) -> Packet {
-        reply::reply(packet, kind, ip, &self.given(packet, answer), self.server, self.settings.subnet)
+    fn reply(
+        &self,
+        packet: &Packet,
+        kind: Option<Kind>,
+        ip: Option<Ipv4Addr>,
+        place: &Place,
+        answer: &Changes,
+    ) -> Packet {
+        let about = ip.or(Some(packet.ciaddr)).and_then(|ip| self.network(place, ip));
+        let network = about.or(place.networks.first().copied());
+        let given = self.given(packet, network, answer);
+        let subnet = network.map(|at| self.settings.networks[at].subnet);
+        reply::reply(packet, kind, ip, &given, place.server, subnet)
     }
 }
 
@@ -276,16 +344,9 @@ impl Outcome {
     }
 }
 
-impl Event {
-    pub(super) fn of(event: &'static str, packet: &Packet, ip: Option<Ipv4Addr>, message: &str) -> Event {
-        let ip = ip.filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string()).unwrap_or_default();
-        let hostname = packet.text(12).unwrap_or_default();
-        Event { event, mac: packet.hardware(), ip, hostname, message: message.into() }
-    }
-
-    pub(super) fn failed(packet: &Packet, fault: &Fault) -> Event {
-        Event::of("failed", packet, None, &fault.message)
-    }
+fn lease(packet: &Packet, ip: Ipv4Addr, expires: u64, state: State) -> Lease {
+    let hostname = packet.text(12).unwrap_or_default();
+    Lease { ip, mac: packet.hardware(), client: client(packet), hostname, state, expires }
 }
 
 /// See the module's head.

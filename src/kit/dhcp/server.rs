@@ -1,18 +1,34 @@
-//! The server: takes packets off the wire, asks the closure, lets the rules answer.
+//! The server: opens its sockets, runs its threads, ends them.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use tokio::net::UdpSocket;
-use tokio::sync::Semaphore;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::packet::{Kind, Packet};
-use super::rules::{Event, Request, Rules};
-use super::settings::{Changes, Settings};
-use super::{Lease, socket};
-use crate::host::{Cancel, Fault, Host, Level, Result};
-use crate::kit::net::{self, Events, Mac};
+use super::batch::Batch;
+use super::counters::{Counters, count};
+use super::disk::Disk;
+use super::engine::{Engine, Job, Shared, now};
+use super::hosts::Key;
+use super::learned::Learned;
+use super::leases::Lease;
+use super::limit::{Limit, Verdict};
+use super::packet::Packet;
+use super::port::Port;
+use super::probe::Probes;
+use super::queue::Queue;
+use super::request::{Event, Request};
+use super::rules::{Rules, Wire};
+use super::settings::{Changes, Mode, Settings};
+use super::store::Store;
+use super::{foreign, journal};
+use crate::host::{Cancel, Fault, Host, Result};
+use crate::kit::net::{self, Events, Interface};
 
 /// A closure's word on one client.
 pub enum Decided {
@@ -22,11 +38,12 @@ pub enum Decided {
     Changes(Changes),
 }
 
-/// Called on a blocking thread while the client waits; has to bound its own time.
+/// Called on a thread of its own kind while the client waits; has to bound its own time.
 pub type Answer = Arc<dyn Fn(&Request) -> Result<Decided> + Send + Sync>;
 
-/// Packets worked on at a time; beyond, the kernel's buffer queues, and then clients ask again.
-const AT_ONCE: usize = 64;
+/// Stack of the threads that call closures, bytes: what the script engine's limit on calls within calls can use. Only
+/// what is used takes memory.
+const STACK: usize = 64 << 20;
 
 /// UDP ports; 67 and 68 unless a rehearsal or a test says otherwise.
 #[derive(Debug, Clone, Copy, Default)]
@@ -37,59 +54,88 @@ pub struct Ports {
     pub client: Option<u16>,
 }
 
+/// All that a server is started with.
+#[derive(Clone, Default)]
+pub struct Setup {
+    pub interfaces: Vec<String>,
+    pub ports: Ports,
+    pub settings: Settings,
+    pub answer: Option<Answer>,
+    /// How long the wire is asked about an address before it is offered for the first time; zero: not at all.
+    pub probe: Duration,
+    /// How long another server is looked for before this one starts; zero: not at all.
+    pub look: Duration,
+}
+
 /// A running server. It ends when stopped or dropped.
 pub struct Server {
     shared: Arc<Shared>,
+    wake: Arc<dyn Fn() + Send + Sync>,
     cancel: Cancel,
-    ended: Mutex<std::sync::mpsc::Receiver<()>>,
-    /// Option 54, the server's own address.
+    /// They alone hold the sockets.
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Option 54, the server's own address on its first interface.
     pub address: Ipv4Addr,
     pub port: u16,
-}
-
-struct Shared {
-    rules: Mutex<Rules>,
-    answer: Option<Answer>,
-    events: Events<Event>,
-    client_port: Option<u16>,
+    /// A proxy's second port.
+    pub second: Option<u16>,
 }
 
 impl Server {
-    /// Starts to serve one interface.
+    /// Starts to serve.
     ///
     /// # Errors
-    /// `net.missing`, `dhcp.address` (the interface has none), `dhcp.bind`, `dhcp.settings`, `dhcp.leases`.
-    pub fn start(
-        host: &Host,
-        interface: &str,
-        ports: Ports,
-        settings: Settings,
-        answer: Option<Answer>,
-    ) -> Result<Server> {
-        let interface = net::find(interface)?;
-        let inside = interface.ipv4.iter().find(|(address, _)| settings.subnet.contains(*address));
-        let (address, _) = *inside.or(interface.ipv4.first()).ok_or_else(|| {
-            Fault::new("dhcp.address", format!("cannot serve DHCP on {}: it has no IPv4 address", interface.name)).hint(
-                format!(
-                    "give it one: ip addr add {}/{} dev {}",
-                    settings.subnet.network, settings.subnet.prefix, interface.name
-                ),
-            )
-        })?;
-        let rules = Rules::new(settings, address)?;
-        let _runtime = host.runtime().enter();
-        let socket = socket::open(&interface, ports.server.unwrap_or(67), false)?;
-        let port = socket.local_addr().map_err(|error| Fault::io("dhcp.bind", "ask for the port", error))?.port();
-        let shared = Arc::new(Shared {
-            rules: Mutex::new(rules),
+    /// `net.missing`; `dhcp.address`: an interface has none; `dhcp.foreign`: another server answers; `dhcp.bind`,
+    /// `dhcp.settings`, `dhcp.leases`, `dhcp.hosts`.
+    pub fn start(host: &Host, setup: Setup) -> Result<Server> {
+        let Setup { interfaces, ports, settings, answer, probe, look } = setup;
+        let interfaces = interfaces.iter().map(|name| net::find(name)).collect::<Result<Vec<_>>>()?;
+        let wires = interfaces.iter().map(|interface| wire(interface, &settings)).collect::<Result<Vec<_>>>()?;
+        let proxy = settings.mode == Mode::Proxy;
+        let (leases, learned) = (settings.leases.clone(), settings.mode.clone());
+        let mut rules = Rules::new(settings, wires.clone())?;
+        let open = |(interface, wire): (Interface, &Wire)| {
+            Port::open(interface, wire.address, ports, proxy, !probe.is_zero() && !proxy)
+        };
+        let ports = interfaces.into_iter().zip(&wires).map(open).collect::<Result<Vec<_>>>()?;
+        let first = ports.first().ok_or_else(|| Fault::new("dhcp.option", "a DHCP server needs an interface"))?;
+        if !proxy && !look.is_zero() {
+            foreign::refuse(host, ports.iter().filter(|port| port.number() == 67), look)?;
+        }
+        let learned = match &learned {
+            Mode::Discover(path) => Some(Learned::open(path)?),
+            _ => None,
+        };
+        let store = leases.filter(|_| !proxy).map(|path| Store::open(&path)).transpose()?;
+        let store = store.map(|(store, leases)| {
+            rules.restore(leases, now());
+            store
+        });
+        let (address, port) = (first.address, first.number());
+        let second = first.second.as_ref().and_then(|socket| Some(socket.local_addr().ok()?.port()));
+        let (wake, woken) =
+            UnixStream::pair().map_err(|error| Fault::io("dhcp.bind", "make a pair of sockets", error))?;
+        for end in [&wake, &woken] {
+            end.set_nonblocking(true).map_err(|error| Fault::io("dhcp.bind", "set up a socket", error))?;
+        }
+        let shared =
+            Arc::new(Shared { rules: Mutex::new(rules), events: journal::events(host), counters: Counters::default() });
+        // A full pipe wakes as well.
+        let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || drop((&wake).write(&[0])));
+        let engine = Arc::new(Engine {
+            shared: shared.clone(),
+            ports,
             answer,
-            events: journal(host),
-            client_port: ports.client.or((!interface.loopback).then_some(68)),
+            queue: Queue::default(),
+            probes: Mutex::new(Probes::new(probe)),
+            busy: Mutex::default(),
+            disk: store.is_some().then(Disk::default),
+            learned,
+            wake: wake.clone(),
         });
         let cancel = host.end().child();
-        let (end, ended) = std::sync::mpsc::channel();
-        tokio::spawn(serve(shared.clone(), Arc::new(socket), cancel.clone(), end));
-        Ok(Server { shared, cancel, ended: Mutex::new(ended), address, port })
+        let threads = start(&engine, woken, store, cancel.clone())?;
+        Ok(Server { shared, wake, cancel, threads: Mutex::new(threads), address, port, second })
     }
 
     /// The oldest happening not yet fetched; `None` once the server has ended.
@@ -102,136 +148,135 @@ impl Server {
         self.shared.rules().bound(now())
     }
 
-    pub fn reserve(&self, mac: Mac, host: Changes) -> Result<()> {
-        self.shared.rules().reserve(mac, host)
+    /// What it has done so far.
+    pub fn counters(&self) -> Vec<(&'static str, u64)> {
+        self.shared.counters.all()
     }
 
-    /// Ends the server; its port is free when this returns.
+    pub fn reserve(&self, key: Key, given: Changes) -> Result<()> {
+        self.shared.rules().reserve(key, given)
+    }
+
+    /// Ends the server; its port is free and its leases are on disk when this returns.
     pub fn stop(&self) {
         self.cancel.set();
-        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        // The sender is dropped by the end: an error is the good case.
-        let _ = ended.recv_timeout(Duration::from_secs(5));
+        (self.wake)();
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        for thread in threads.drain(..) {
+            // A panic in there is a bug that was told when it happened.
+            let _ = thread.join();
+        }
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         self.cancel.set();
+        (self.wake)();
     }
 }
 
-impl Shared {
-    /// A panic in the rules is a bug, but no reason to stop serving.
-    fn rules(&self) -> MutexGuard<'_, Rules> {
-        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Everything but the sending, on a blocking thread: the closure may take its time, the leases file its fsync.
-    fn decide(&self, packet: &Packet) -> Option<Packet> {
-        let question = self.answer.is_some().then(|| self.rules().question(packet, now())).flatten();
-        let decided = match (&self.answer, question) {
-            (Some(answer), Some(question)) => answer(&question).unwrap_or_else(|fault| {
-                self.events.push(Event::failed(packet, &fault));
-                Decided::Usual
-            }),
-            _ => Decided::Usual,
-        };
-        let changes = match decided {
-            Decided::Silence => return None,
-            Decided::Usual => Changes::default(),
-            Decided::Changes(changes) => changes,
-        };
-        match self.rules().handle(packet, &changes, now()) {
-            Ok(outcome) => {
-                outcome.events.into_iter().for_each(|event| self.events.push(event));
-                outcome.reply
-            }
-            Err(fault) => {
-                self.events.push(Event::failed(packet, &fault));
-                None
-            }
+/// The server's address on an interface: one inside a network of its own, else the first.
+fn wire(interface: &Interface, settings: &Settings) -> Result<Wire> {
+    let addresses: Vec<Ipv4Addr> = interface.ipv4.iter().map(|(address, _)| *address).collect();
+    let networks = || settings.networks.iter().map(|network| network.subnet);
+    let inside = addresses.iter().find(|address| networks().any(|subnet| subnet.contains(**address)));
+    let address = inside.or(addresses.first()).copied().ok_or_else(|| {
+        let fault =
+            Fault::new("dhcp.address", format!("cannot serve DHCP on {}: it has no IPv4 address", interface.name));
+        match networks().next() {
+            Some(subnet) => fault.hint(format!("give it one: ip addr add {subnet} dev {}", interface.name)),
+            None => fault,
         }
-    }
-
-    /// Where a reply goes (RFC 2131, 4.1). A client without an address hears broadcasts: unicast to it would need its
-    /// hardware address in the kernel's table first.
-    fn destination(&self, question: &Packet, reply: &Packet, from: SocketAddr) -> SocketAddr {
-        let client = match self.client_port {
-            Some(port) => port,
-            None => return from,
-        };
-        if !question.giaddr.is_unspecified() {
-            return SocketAddr::from((question.giaddr, 67));
-        }
-        let known = !question.ciaddr.is_unspecified() && reply.kind() != Some(Kind::Nak);
-        SocketAddr::from((if known { question.ciaddr } else { Ipv4Addr::BROADCAST }, client))
-    }
+    })?;
+    Ok(Wire { name: interface.name.clone(), address, addresses })
 }
 
-/// The socket is held here and by the answers under way, by nobody else: with them it closes.
-async fn serve(shared: Arc<Shared>, socket: Arc<UdpSocket>, cancel: Cancel, end: std::sync::mpsc::Sender<()>) {
-    let room = Arc::new(Semaphore::new(AT_ONCE));
-    let mut buffer = vec![0; 65_536];
-    loop {
-        let Ok(place) = room.clone().acquire_owned().await else { break };
-        let received = tokio::select! {
-            _ = cancel.cancelled() => break,
-            received = socket.recv_from(&mut buffer) => received,
-        };
-        // An error here is an ICMP message about some earlier reply, or the interface going down and up again.
-        let Ok((length, from)) = received else {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            continue;
-        };
-        let Ok(packet) = Packet::parse(&buffer[..length]) else { continue };
-        if packet.op != 1 {
-            continue;
-        }
-        let (shared, socket) = (shared.clone(), socket.clone());
-        tokio::spawn(async move {
-            let worker = shared.clone();
-            let work = tokio::task::spawn_blocking(move || (worker.decide(&packet), packet));
-            if let Ok((Some(reply), packet)) = work.await {
-                let to = shared.destination(&packet, &reply, from);
-                if let Ok(bytes) = reply.encode()
-                    && let Err(error) = socket.send_to(&bytes, to).await
-                {
-                    let fault = Fault::io("dhcp.send", format_args!("answer {to}"), error);
-                    shared.events.push(Event::failed(&packet, &fault));
-                }
+fn start(engine: &Arc<Engine>, woken: UnixStream, store: Option<Store>, cancel: Cancel) -> Result<Vec<JoinHandle<()>>> {
+    let thread = |name: &str, stack: usize, body: Box<dyn FnOnce(Arc<Engine>) + Send>| {
+        let engine = engine.clone();
+        std::thread::Builder::new()
+            .name(name.into())
+            .stack_size(stack)
+            .spawn(move || body(engine))
+            .map_err(|error| Fault::io("dhcp.bind", "start a thread", error))
+    };
+    let mut threads = vec![thread("dhcp", 2 << 20, Box::new(move |engine| listen(&engine, woken, &cancel)))?];
+    if let Some(store) = store {
+        let run = |engine: Arc<Engine>| {
+            if let Some(disk) = &engine.disk {
+                disk.run(store, &*engine);
             }
-            drop(socket);
-            drop(place);
-        });
+        };
+        threads.push(thread("dhcp-disk", 2 << 20, Box::new(run))?);
     }
-    // Those still at work hold the socket: wait for them, so that the port is free afterwards.
-    let _ = tokio::time::timeout(Duration::from_secs(4), room.acquire_many(AT_ONCE as u32)).await;
-    shared.events.close();
-    drop(socket);
-    drop(end);
+    if engine.answer.is_some() {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        for _ in 0..cores.clamp(2, 8) {
+            threads.push(thread("dhcp-answer", STACK, Box::new(|engine| engine.answer_all()))?);
+        }
+    }
+    Ok(threads)
 }
 
-/// Everything but questions stands in the journal; what failed is told to the person as well.
-fn journal(host: &Host) -> Events<Event> {
-    let host = host.clone();
-    Events::watched(move |event: &Event| {
-        let object = format!("{} {}", event.mac, event.ip);
-        match event.event {
-            "discovered" | "offered" | "informed" => {}
-            "acknowledged" => host.note("dhcp.lease", object.trim_end(), None),
-            "released" => host.note("dhcp.release", object.trim_end(), None),
-            other => {
-                let fault = Fault::new(format!("dhcp.{other}"), event.message.clone());
-                host.note("dhcp.lease", object.trim_end(), Some(&fault));
-                if matches!(other, "failed" | "exhausted") {
-                    host.log(Level::Warn, &format!("DHCP, {}: {}", object.trim_end(), event.message));
-                }
+/// Takes packets off the wires until the server ends.
+fn listen(engine: &Engine, mut woken: UnixStream, cancel: &Cancel) {
+    let (mut batch, mut limit, mut wait) = (Batch::default(), Limit::default(), None);
+    while !cancel.is_set() {
+        {
+            let flag = PollFlags::POLLIN;
+            let mut fds = vec![PollFd::new(woken.as_fd(), flag)];
+            for port in &engine.ports {
+                fds.push(PollFd::new(port.socket.as_fd(), flag));
+                fds.extend(port.second.as_ref().map(|socket| PollFd::new(socket.as_fd(), flag)));
+                fds.extend(port.arp.as_ref().map(|arp| PollFd::new(arp.as_fd(), flag)));
+            }
+            // At least once a second: leases end by themselves, and so does the run.
+            let wait: Duration = wait.unwrap_or(Duration::from_secs(1)).min(Duration::from_secs(1));
+            let wait = PollTimeout::try_from(wait.as_micros().div_ceil(1000) as i32).unwrap_or(PollTimeout::ZERO);
+            let _ = poll(&mut fds, wait);
+        }
+        while woken.read(&mut [0; 64]).is_ok_and(|count| count == 64) {}
+        // In pieces: offers whose time has come wait for a flood no longer than for one of them.
+        for (number, port) in engine.ports.iter().enumerate() {
+            for second in [false, true] {
+                let socket = if second { port.second.as_ref() } else { Some(&port.socket) };
+                let Some(socket) = socket else { continue };
+                let heard = |bytes: &[u8], from| hear(engine, &mut limit, bytes, from, number, second);
+                // An error here is an ICMP message about some earlier reply, or the interface going down and up again.
+                let _ = batch.receive(socket, heard);
+            }
+            let mut buffer = [0; 128];
+            while let Some(count) = port.arp.as_ref().and_then(|arp| arp.receive(&mut buffer).ok()) {
+                engine.heard(&buffer[..count]);
             }
         }
-    })
+        wait = engine.settle();
+        let over = engine.rules().sweep(now());
+        engine.tell(over);
+    }
+    engine.queue.close();
+    if let Some(disk) = &engine.disk {
+        disk.end();
+    }
+    engine.events.close();
 }
 
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+fn hear(engine: &Engine, limit: &mut Limit, bytes: &[u8], from: SocketAddrV4, port: usize, second: bool) {
+    // A header and the opcode of clients, before any more work goes into it.
+    let Some(client) = bytes.get(28..44).filter(|_| bytes.len() >= 240 && bytes[0] == 1) else {
+        return count(&engine.counters.malformed);
+    };
+    count(&engine.counters.received);
+    let heard = Instant::now();
+    let verdict = limit.look(client, heard);
+    if verdict == Verdict::Drop {
+        return count(&engine.counters.limited);
+    }
+    let Ok(packet) = Packet::parse(bytes) else { return count(&engine.counters.malformed) };
+    if verdict == Verdict::First {
+        count(&engine.counters.limited);
+        return engine.tell(vec![Event::of("limited", &packet, None, "asks too often")]);
+    }
+    engine.take(Job { packet, port, from, second, heard, tries: 0 });
 }

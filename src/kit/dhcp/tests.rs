@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::packet::{Kind, MINIMUM, Packet};
-use super::rules::Outcome;
 use super::*;
-use crate::host::{Host, Silent};
+use crate::host::{Host, Result, Silent};
 use crate::kit::net::Mac;
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
@@ -20,10 +19,11 @@ fn ip(last: u8) -> Ipv4Addr {
 
 fn settings() -> Settings {
     let node = Changes { ip: Some(ip(20)), name: Some("node1".into()), ..Changes::default() };
+    let mut hosts = Hosts::default();
+    hosts.add(Key::Mac(Mac([2, 0, 0, 0, 0, 1])), node).unwrap();
     Settings {
-        subnet: "10.0.0.0/24".parse().unwrap(),
-        range: Some((ip(100), ip(102))),
-        hosts: [(Mac([2, 0, 0, 0, 0, 1]), node)].into(),
+        networks: vec![Network::new("10.0.0.0/24".parse().unwrap(), vec![range(100, 102)])],
+        hosts,
         common: Changes {
             router: Some(vec![ip(254)]),
             lease: Some(Duration::from_secs(600)),
@@ -31,12 +31,20 @@ fn settings() -> Settings {
             options: [(135, b"scripts/224".to_vec())].into(),
             ..Changes::default()
         },
-        leases: None,
+        ..Settings::default()
     }
 }
 
+fn range(first: u8, last: u8) -> Range {
+    Range { first: ip(first), last: ip(last) }
+}
+
+fn made(settings: Settings) -> Result<Rules> {
+    Rules::new(settings, vec![Wire::new("eth0", SERVER)])
+}
+
 fn rules() -> Rules {
-    Rules::new(settings(), SERVER).unwrap()
+    made(settings()).unwrap()
 }
 
 fn from(mac: u8, kind: Kind, options: &[(u8, Vec<u8>)]) -> Packet {
@@ -51,7 +59,7 @@ fn address(code: u8, ip: Ipv4Addr) -> (u8, Vec<u8>) {
 }
 
 fn handle(rules: &mut Rules, packet: &Packet, now: u64) -> Outcome {
-    rules.handle(packet, &Changes::default(), now).unwrap()
+    rules.handle(packet, 0, &Changes::default(), now)
 }
 
 fn reply(rules: &mut Rules, packet: &Packet, now: u64) -> Option<(Kind, Ipv4Addr)> {
@@ -192,38 +200,22 @@ fn relays_inform_and_bootp() {
 }
 
 #[test]
-fn an_acknowledged_lease_is_on_disk_and_one_that_cannot_be_is_not_acknowledged() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("leases");
-    let kept = Settings { leases: Some(file.clone()), ..settings() };
-    let mut first = Rules::new(kept.clone(), SERVER).unwrap();
-    let mine = lease(&mut first, 7, NOW).unwrap();
-    drop(first);
-    let mut second = Rules::new(kept, SERVER).unwrap();
-    assert_eq!(second.bound(NOW)[0].ip, mine);
-    assert_eq!(lease(&mut second, 7, NOW + 1), Some(mine));
-    drop(dir);
-    handle(&mut second, &from(8, Kind::Discover, &[]), NOW);
-    let offered = second.leases.of("02:00:00:00:00:08").unwrap().ip;
-    let request = from(8, Kind::Request, &[address(50, offered), address(54, SERVER)]);
-    let fault = second.handle(&request, &Changes::default(), NOW).unwrap_err();
-    assert_eq!(fault.kind, "dhcp.leases");
-    assert!(second.bound(NOW).iter().all(|lease| lease.ip != offered));
-}
-
-#[test]
 fn settings_that_cannot_be_are_refused() {
     let mut outside = settings();
-    outside.range = Some((ip(100), Ipv4Addr::new(10, 0, 1, 5)));
+    outside.networks[0].ranges[0].last = Ipv4Addr::new(10, 0, 1, 5);
     let mut twice = settings();
-    twice.hosts.insert(Mac([9; 6]), Changes { ip: Some(ip(20)), ..Changes::default() });
-    for settings in [outside, twice] {
-        assert_eq!(Rules::new(settings, SERVER).unwrap_err().kind, "dhcp.settings");
+    twice.hosts.set(Key::Mac(Mac([9; 6])), Changes { ip: Some(ip(20)), ..Changes::default() });
+    let mut overlap = settings();
+    overlap.networks[0].ranges.push(range(102, 103));
+    let mut same = settings();
+    same.networks.push(Network::new("10.0.0.128/25".parse().unwrap(), Vec::new()));
+    for settings in [outside, twice, overlap, same] {
+        assert_eq!(made(settings).unwrap_err().kind, "dhcp.settings");
     }
     let mut rules = rules();
     let clash = Changes { ip: Some(ip(20)), ..Changes::default() };
-    assert!(rules.reserve(Mac([9; 6]), clash).is_err());
-    assert!(!rules.settings.hosts.contains_key(&Mac([9; 6])));
+    assert!(rules.reserve(Key::Mac(Mac([9; 6])), clash).is_err());
+    assert_eq!(lease(&mut rules, 1, NOW), Some(ip(20)), "as before");
 }
 
 /// A small generator: the same packets every run.
@@ -257,7 +249,7 @@ fn a_hundred_thousand_mutated_packets_harm_nobody() {
             bytes.truncate(next(&mut seed) as usize % 300);
         }
         if let Ok(packet) = Packet::parse(&bytes) {
-            let _ = rules.question(&packet, NOW);
+            let _ = rules.question(&packet, 0, NOW);
             if let Some(reply) = handle(&mut rules, &packet, NOW).reply {
                 reply.encode().unwrap();
             }
@@ -266,6 +258,10 @@ fn a_hundred_thousand_mutated_packets_harm_nobody() {
             assert_eq!(lease(&mut rules, 1, NOW), Some(ip(20)), "a well-formed client in between");
         }
     }
+}
+
+fn setup(ports: Ports, settings: Settings, answer: Option<Answer>) -> Setup {
+    Setup { interfaces: vec!["lo".into()], ports, settings, answer, ..Setup::default() }
 }
 
 fn loopback() -> (tokio::runtime::Runtime, Host) {
@@ -277,7 +273,13 @@ fn loopback() -> (tokio::runtime::Runtime, Host) {
 #[test]
 fn sixteen_clients_at_once_on_the_loopback() {
     let (_runtime, host) = loopback();
-    let settings = Settings { range: Some((ip(100), ip(120))), ..settings() };
+    let settings = Settings {
+        networks: vec![Network {
+            interfaces: vec!["lo".into()],
+            ..Network::new("10.0.0.0/24".parse().unwrap(), vec![range(100, 120)])
+        }],
+        ..settings()
+    };
     let answer: Answer = Arc::new(|request| {
         Ok(match request.mac.as_str() {
             "02:00:00:00:00:03" => Decided::Silence,
@@ -289,7 +291,7 @@ fn sixteen_clients_at_once_on_the_loopback() {
         })
     });
     let ports = Ports { server: Some(0), client: None };
-    let server = Server::start(&host, "lo", ports, settings, Some(answer)).unwrap();
+    let server = Server::start(&host, setup(ports, settings, Some(answer))).unwrap();
     let asking: Vec<_> = (1..=16)
         .map(|mac| {
             let timeout = Duration::from_secs(if mac == 3 { 1 } else { 60 });
@@ -332,9 +334,8 @@ fn sixteen_clients_at_once_on_the_loopback() {
     server.stop();
     // Free again: nothing of the server is left. Another test may have been given the same port for a moment.
     let until = Instant::now() + Duration::from_secs(20);
-    while let Err(fault) =
-        Server::start(&host, "lo", Ports { server: Some(port), client: None }, self::settings(), None)
-    {
+    let ports = Ports { server: Some(port), client: None };
+    while let Err(fault) = Server::start(&host, setup(ports, self::settings(), None)) {
         assert!(Instant::now() < until, "{fault}");
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -343,8 +344,8 @@ fn sixteen_clients_at_once_on_the_loopback() {
 #[test]
 fn a_second_server_on_the_port_is_refused() {
     let (_runtime, host) = loopback();
-    let first = Server::start(&host, "lo", Ports { server: Some(0), client: None }, settings(), None).unwrap();
+    let first = Server::start(&host, setup(Ports { server: Some(0), client: None }, settings(), None)).unwrap();
     let ports = Ports { server: Some(first.port), client: None };
-    let fault = Server::start(&host, "lo", ports, settings(), None).err().unwrap();
+    let fault = Server::start(&host, setup(ports, settings(), None)).err().unwrap();
     assert_eq!(fault.kind, "dhcp.bind");
 }

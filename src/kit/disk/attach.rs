@@ -16,7 +16,7 @@ use super::{Disk, Layout, partition_name};
 use crate::host::{Fault, Result};
 
 /// How long to try again what udev or another process has open for a moment.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One partition of an attached disk.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

@@ -164,8 +164,8 @@ fn mount(line: &str) -> Option<Mount> {
     })
 }
 
-/// The kernel writes blanks and backslashes as `\040` in these files.
-fn unescape(text: &str) -> String {
+/// The kernel writes blanks and backslashes as `\040` in these files, and people do in fstab.
+pub fn unescape(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
@@ -191,6 +191,13 @@ pub fn mounted_at(dir: &Path) -> Option<(String, String)> {
     let whole = dir.canonicalize().ok()?;
     let on_it = mounts().into_iter().rfind(|mount| Path::new(&mount.point) == whole);
     on_it.map(|mount| (mount.source, mount.kind))
+}
+
+/// Number, source and kind of the mount that holds `path`, a whole path without links.
+pub(super) fn mount_of(path: &Path) -> Option<(Number, String, String)> {
+    let holds = mounts().into_iter().filter(|mount| path.starts_with(&mount.point));
+    // Of two on one folder the later one is seen.
+    holds.max_by_key(|mount| mount.point.len()).map(|mount| (mount.number, mount.source, mount.kind))
 }
 
 /// The points of mounts on a folder or anywhere under it.

@@ -4,6 +4,7 @@
 //! a [`Plan`] of wishes, which knows no disk, and a [`Layout`] of facts in sectors, which is what is read and written.
 
 mod attach;
+mod bootable;
 mod compare;
 mod copy;
 mod description;
@@ -30,6 +31,7 @@ mod pick;
 mod plan;
 mod refit;
 mod table;
+mod under;
 mod wipe;
 
 pub use attach::{Attached, Part};
@@ -37,7 +39,7 @@ pub use compare::compare;
 pub use copy::copy_table;
 pub use description::parse_description;
 pub use dump::parse_dump;
-pub use guard::{Use, is_claimed, mount_points, mounted_at, mounts_under, refuse_used, uses};
+pub use guard::{Use, is_claimed, mount_points, mounted_at, mounts_under, refuse_used, unescape, uses};
 pub use image::create;
 pub use kernel::holder_of_loop;
 pub use kinds::{Kind, Label};
@@ -49,6 +51,7 @@ pub use open::{Disk, OpenOptions};
 pub use pick::{Criteria, pick};
 pub use plan::{Measure, Plan, Size, Wish};
 pub use table::{Table, read_table};
+pub use under::under;
 
 /// The device of a partition: `sda` and 1 make `sda1`, a name that ends in a digit gets a `p`: `nvme0n1p1`.
 pub fn partition_name(disk: &str, number: u32) -> String {

@@ -163,12 +163,18 @@ impl Disk {
                 label_mbr::areas(&layout, &boot)?
             }
         };
-        for (offset, bytes) in &areas {
+        self.write_areas(&areas)?;
+        self.written(&layout)
+    }
+
+    /// Writes the sectors of a table, as offset and bytes.
+    pub(super) fn write_areas(&self, areas: &[(u64, Vec<u8>)]) -> Result<()> {
+        for (offset, bytes) in areas {
             self.file.write_all_at(bytes, *offset).map_err(|error| self.write_failed(error))?;
         }
         self.file.sync_all().map_err(|error| self.write_failed(error))?;
         self.forget_cached();
-        self.written(&layout)
+        Ok(())
     }
 
     /// What is compared after writing has to come from the disk, not from memory.

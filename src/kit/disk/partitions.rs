@@ -26,6 +26,18 @@ pub(super) fn numbered(plan: &Plan) -> Result<Vec<(u32, Wish)>> {
     give(ranged.collect())
 }
 
+impl Plan {
+    /// The number that each wish will have, in their order; None: there are more than the table holds.
+    pub fn numbers(&self) -> Option<Vec<u32>> {
+        let mut all = numbered(self).ok()?;
+        if all.len() > self.wishes.len() {
+            // The extended one that was put in is nobody's wish.
+            all.retain(|(_, wish)| !wish.kind.is_extended());
+        }
+        Some(all.into_iter().map(|(number, _)| number).collect())
+    }
+}
+
 fn give(wishes: Vec<(Wish, std::ops::RangeInclusive<u32>)>) -> Result<Vec<(u32, Wish)>> {
     let mut taken: Vec<u32> = wishes.iter().filter_map(|(wish, _)| wish.number).collect();
     let mut given = Vec::new();

@@ -2,6 +2,7 @@
 
 mod care;
 mod files;
+mod fstab;
 mod holders;
 mod lock;
 mod make;
@@ -15,6 +16,7 @@ mod tree;
 
 pub use care::{check, flush, grow, write_out};
 pub use files::{copy, hash, link, read, write};
+pub use fstab::{FstabEntry, FstabLine, fstab};
 pub use lock::lock;
 pub use make::{Mkfs, mkfs, swap};
 pub use mount::{Mounted, mount, unmount};

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::Exclude;
 use super::xattrs::Xattrs;
+use super::{Exclude, Fate};
 
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -109,7 +109,8 @@ impl Manifest {
             let parent = super::parent(&entry.path);
             let is_dir = entry.kind == Kind::Directory;
             let within = !entry.path.is_empty() && left_out.contains(parent);
-            if within || exclude.matches(&entry.path, is_dir) {
+            let fate = exclude.fate(&entry.path, is_dir);
+            if within || fate == Fate::LeftOut {
                 if !within {
                     partial.insert(parent);
                 }
@@ -119,6 +120,9 @@ impl Manifest {
                     firsts.insert(&entry.path, (entry, None));
                 }
                 continue;
+            }
+            if fate == Fate::Emptied {
+                left_out.insert(&entry.path);
             }
             let mut entry = entry.clone();
             if let Some((first, now)) = entry.hard_link.as_deref().and_then(|first| firsts.get_mut(first)) {

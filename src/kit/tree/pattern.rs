@@ -12,12 +12,26 @@ use crate::host::{Fault, Result};
 ///   next character as it stands.
 /// - A directory that is left out takes all below it with it.
 #[derive(Debug, Clone, Default)]
-pub struct Exclude(Vec<Pattern>);
+pub struct Exclude {
+    patterns: Vec<Pattern>,
+    keep_dirs: bool,
+}
+
+/// What becomes of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Kept,
+    /// A directory that stays, without what is in it.
+    Emptied,
+    LeftOut,
+}
 
 #[derive(Debug, Clone)]
 struct Pattern {
     anchored: bool,
     directory: bool,
+    /// Names are written as they are, without wildcards and `\`.
+    plain: bool,
     names: Vec<Vec<Token>>,
 }
 
@@ -33,19 +47,32 @@ impl Exclude {
     /// # Errors
     /// `tree.pattern`: an empty pattern, one with `..`, or a `[` without its `]`.
     pub fn new(patterns: &[String]) -> Result<Self> {
-        patterns.iter().map(|text| compile(text)).collect::<Result<_>>().map(Exclude)
+        let patterns = patterns.iter().map(|text| compile(text)).collect::<Result<_>>()?;
+        Ok(Exclude { patterns, keep_dirs: false })
+    }
+
+    /// With `keep`, a directory that a pattern names plainly (`var/cache`; no wildcard, no `\`) stays, empty. A pattern
+    /// that is to take the directory with it has a `\` before any one letter.
+    pub fn keep_dirs(self, keep: bool) -> Self {
+        Exclude { keep_dirs: keep, ..self }
     }
 
     /// `path` is relative, without a leading slash.
-    pub fn matches(&self, path: &[u8], directory: bool) -> bool {
-        if self.0.is_empty() || path.is_empty() {
-            return false;
+    pub fn fate(&self, path: &[u8], directory: bool) -> Fate {
+        if self.patterns.is_empty() || path.is_empty() {
+            return Fate::Kept;
         }
         let names: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
-        self.0.iter().any(|pattern| {
+        let hits = self.patterns.iter().filter(|pattern| {
             let names = if pattern.anchored { &names[..] } else { &names[names.len() - 1..] };
             (directory || !pattern.directory) && matches_names(&pattern.names, names)
-        })
+        });
+        // One pattern that takes all with it outweighs those that keep the directory.
+        let fates = hits.map(|pattern| match directory && self.keep_dirs && pattern.plain {
+            true => Fate::Emptied,
+            false => Fate::LeftOut,
+        });
+        fates.fold(Fate::Kept, |worst, fate| if worst == Fate::LeftOut { worst } else { fate })
     }
 }
 
@@ -64,11 +91,12 @@ fn compile(text: &str) -> Result<Pattern> {
     if names.contains(&"..") {
         return Err(bad("`..` leads out of the tree"));
     }
+    let plain = !stripped.contains(['*', '?', '[', '\\']);
     let names = names
         .into_iter()
         .map(|name| tokens(name.as_bytes()).ok_or_else(|| bad("a `[` has no `]`")))
         .collect::<Result<_>>()?;
-    Ok(Pattern { anchored, directory, names })
+    Ok(Pattern { anchored, directory, plain, names })
 }
 
 /// `**` alone becomes the two stars that [`matches_names`] looks for; elsewhere runs of stars are one.
@@ -184,7 +212,28 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, path: &str) -> bool {
-        Exclude::new(&[pattern.to_string()]).unwrap().matches(path.as_bytes(), path.ends_with("dir"))
+        let exclude = Exclude::new(&[pattern.to_string()]).unwrap();
+        exclude.fate(path.as_bytes(), path.ends_with("dir")) == Fate::LeftOut
+    }
+
+    #[test]
+    fn a_directory_that_is_named_plainly_may_stay() {
+        let all = ["var/cache", "tmp/*", "a[b]c", "\\gone", "twice", "twic?", "src/"].map(String::from);
+        let exclude = Exclude::new(&all).unwrap().keep_dirs(true);
+        for (path, directory, fate) in [
+            ("var/cache", true, Fate::Emptied),
+            ("var/cache", false, Fate::LeftOut),
+            ("src", true, Fate::Emptied),
+            ("src", false, Fate::Kept),
+            ("tmp", true, Fate::Kept),
+            ("tmp/private", true, Fate::LeftOut),
+            ("abc", true, Fate::LeftOut),
+            ("gone", true, Fate::LeftOut),
+            ("twice", true, Fate::LeftOut),
+        ] {
+            assert_eq!(exclude.fate(path.as_bytes(), directory), fate, "{path}");
+        }
+        assert_eq!(exclude.keep_dirs(false).fate(b"var/cache", true), Fate::LeftOut);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 
-use super::{Exclude, Options, show};
+use super::{Exclude, Fate, Options, show};
 use crate::host::{Fault, Result};
 
 /// More entries than this vanishing under the walk means that somebody takes the tree away.
@@ -71,9 +71,9 @@ struct Frame {
 pub struct Walker {
     root: PathBuf,
     top: Arc<OwnedFd>,
-    device: u64,
+    /// The filesystems that are walked; all of them where it is `None`.
+    devices: Option<Vec<u64>>,
     exclude: Exclude,
-    one_file_system: bool,
     stack: Vec<Frame>,
     started: bool,
     seen: u64,
@@ -87,17 +87,23 @@ impl Walker {
     /// # Errors
     /// `tree.open`: `root` is missing, no directory or not to be read; `tree.pattern`: see [`Exclude::new`].
     pub fn open(root: &Path, options: &Options) -> Result<Self> {
-        let exclude = Exclude::new(&options.exclude)?;
+        let exclude = options.exclusion()?;
         let what = || format!("open the tree `{}`", root.display());
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let top = open(root, flags, Mode::empty()).map_err(|error| Fault::io("tree.open", what(), error))?;
         let stat = fstat(&top).map_err(|error| Fault::io("tree.open", what(), error))?;
+        // One that is not there has no filesystem of its own. Links lead elsewhere and are not followed.
+        let inner = options.mounts.iter().filter_map(|dir| {
+            let dir = dir.trim_matches('/');
+            let found = fstatat(&top, dir, AtFlags::AT_SYMLINK_NOFOLLOW).ok().filter(|_| !dir.is_empty())?;
+            Some(found.st_dev)
+        });
+        let devices = options.one_file_system.then(|| std::iter::once(stat.st_dev).chain(inner).collect());
         Ok(Walker {
             root: root.to_path_buf(),
             top: Arc::new(top),
-            device: stat.st_dev,
+            devices,
             exclude,
-            one_file_system: options.one_file_system,
             stack: Vec::new(),
             started: false,
             seen: 0,
@@ -176,7 +182,8 @@ impl Walker {
         };
         let mut item = Item { path, dir, name, stat, opened: None };
         let is_dir = item.format() == SFlag::S_IFDIR;
-        if self.exclude.matches(&item.path, is_dir) {
+        let fate = self.exclude.fate(&item.path, is_dir);
+        if fate == Fate::LeftOut {
             let parent = super::parent(&item.path);
             if self.partial.last().is_none_or(|last| last != parent) {
                 self.partial.push(parent.to_vec());
@@ -194,14 +201,16 @@ impl Walker {
                 Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return self.missed(&item.path).map(|()| None),
                 Err(error) => return Err(failed("open", &item.path, error)),
             }
-            self.descend(&item)?;
+            if fate == Fate::Kept {
+                self.descend(&item)?;
+            }
         }
         Ok(Some(item))
     }
 
     fn descend(&mut self, item: &Item) -> Result<()> {
         let Some(dir) = item.opened.clone() else { return Ok(()) };
-        if self.one_file_system && item.stat.st_dev != self.device {
+        if self.devices.as_ref().is_some_and(|devices| !devices.contains(&item.stat.st_dev)) {
             return Ok(());
         }
         let names = names_of(&dir).map_err(|error| failed("read directory", &item.path, error))?;
