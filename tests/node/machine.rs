@@ -90,7 +90,7 @@ impl Machine {
     pub fn screen(&self) -> String {
         let (socket, dump) = (self.dir.path().join("monitor"), self.dir.path().join("screen"));
         let mut monitor = std::os::unix::net::UnixStream::connect(socket).unwrap();
-        monitor.write_all(format!("pmemsave 0xb8000 0x8000 {}\n", dump.display()).as_bytes()).unwrap();
+        monitor.write_all(format!("pmemsave 0xb8000 0x8000 \"{}\"\n", dump.display()).as_bytes()).unwrap();
         eventually(LONG, "the screen is saved", || std::fs::metadata(&dump).is_ok_and(|meta| meta.len() == 0x8000));
         let bytes = std::fs::read(dump).unwrap();
         let text: Vec<u8> = bytes.iter().step_by(2).copied().collect();
