@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -47,12 +47,13 @@ impl Consoles {
         let mut queues = Vec::new();
         let mut last = None;
         for device in devices {
-            // Not to become the terminal that Ctrl-C on this console ends us by.
-            match OpenOptions::new().write(true).custom_flags(libc::O_NOCTTY).open(device) {
+            match open_device(device) {
                 Ok(file) => {
                     let (sender, receiver) = sync_channel(QUEUE);
-                    let open = open.clone();
-                    std::thread::Builder::new().spawn(move || write_all(file, &receiver, &open)).map_err(fail)?;
+                    let (open, device) = (open.clone(), device.clone());
+                    std::thread::Builder::new()
+                        .spawn(move || write_all(file, &device, &receiver, &open))
+                        .map_err(fail)?;
                     queues.push(sender);
                 }
                 Err(error) => last = Some(error),
@@ -108,10 +109,20 @@ fn spread(mut output: File, queues: &[SyncSender<Arc<[u8]>>], open: &AtomicUsize
     }
 }
 
-fn write_all(mut console: File, queue: &Receiver<Arc<[u8]>>, open: &AtomicUsize) {
+/// Not to become the terminal that Ctrl-C on this console ends us by.
+fn open_device(device: &Path) -> std::io::Result<File> {
+    OpenOptions::new().write(true).custom_flags(libc::O_NOCTTY).open(device)
+}
+
+fn write_all(mut console: File, device: &Path, queue: &Receiver<Arc<[u8]>>, open: &AtomicUsize) {
     while let Ok(piece) = queue.recv() {
-        let _ = console.write_all(&piece);
-        // A line that was hung up takes nothing; the others do.
+        // The end of a shell hangs its terminal up for all who had it open.
+        if console.write_all(&piece).is_err()
+            && let Ok(again) = open_device(device)
+        {
+            console = again;
+            let _ = console.write_all(&piece);
+        }
         let _ = nix::sys::termios::tcdrain(&console);
         open.fetch_sub(1, Ordering::SeqCst);
     }
