@@ -37,6 +37,8 @@ pub enum Command {
     Lib(Lib),
     /// List the recipes in the binary, or copy one out to edit
     Recipes(Recipes),
+    /// Be the first process of a node; the kernel starts it so, as /init of its image
+    Node,
 }
 
 #[derive(ClapArgs)]

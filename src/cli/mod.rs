@@ -10,6 +10,7 @@ mod host;
 mod import;
 mod library;
 mod new;
+mod node;
 mod recipe_args;
 mod repl;
 mod report;
@@ -26,6 +27,9 @@ pub fn main() -> Exit {
     if std::env::args_os().nth(1).is_some_and(|word| word == caretaker::WORD) {
         caretaker::run(std::io::stdin().lock());
         return Exit::Done;
+    }
+    if let Some(exit) = node::called() {
+        return exit;
     }
     let args = match args::Args::try_parse() {
         Ok(args) => args,
@@ -44,5 +48,6 @@ pub fn main() -> Exit {
         args::Command::Doc(doc) => doc::doc(&doc),
         args::Command::Lib(lib) => library::lib(&lib),
         args::Command::Recipes(recipes) => library::recipes(&recipes),
+        args::Command::Node => node::first(),
     }
 }

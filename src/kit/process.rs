@@ -17,6 +17,7 @@ use crate::host::{Cancel, Fault, Planned, Result, Worker, format_duration};
 pub use group::{GRACE, end_all};
 pub(crate) use group::{Group, Wiring};
 pub(crate) use kept::Kept;
+pub(crate) use package::of as package_of;
 pub(crate) use pump::{take, unblock};
 
 /// How a program is run. The default: environment inherited, no input, no time limit, a non-zero exit is a fault.

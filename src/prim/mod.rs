@@ -21,6 +21,7 @@ mod dhcp;
 mod disk;
 mod fs;
 mod http;
+mod initramfs;
 mod log;
 mod net;
 mod node;
@@ -74,6 +75,7 @@ modules! {
     chain: "one stream from one machine to many, node by node",
     step: "where each node stands, in a folder of small files",
     boot: "what a node is told at a network boot",
+    initramfs: "the first filesystem of a node: modules, programs, kar",
     node: "the machine kar runs on: facts, command line, reboot",
     proc: "programs, run without a shell",
     task: "work side by side, waits, second tries",

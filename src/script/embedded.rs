@@ -10,4 +10,5 @@ macro_rules! embed {
 pub const STDLIB: &[(&str, &str)] = embed!("stdlib": "entries", "existing", "fstab", "golden", "inside", "installed", "layout", "likeness", "links", "loader", "netboot", "pxe", "rehearsal", "replica", "report", "rollout", "sample", "system", "template");
 
 /// `(name, text)` of each recipe, run as `kar run name`.
-pub const RECIPES: &[(&str, &str)] = embed!("recipes": "capture", "dhcpd", "discover", "lilo", "linux", "windows");
+pub const RECIPES: &[(&str, &str)] =
+    embed!("recipes": "capture", "dhcpd", "discover", "lilo", "linux", "netboot", "windows");

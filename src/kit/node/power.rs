@@ -1,6 +1,10 @@
 //! The end of the machine's run.
 
+use std::time::{Duration, Instant};
+
 use nix::sys::reboot::{RebootMode, reboot};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 
 use crate::host::{Fault, Result};
 
@@ -20,12 +24,23 @@ impl Power {
     }
 }
 
+/// The first process is given so long to say goodbye to its consoles and to unmount.
+const GOODBYE: Duration = Duration::from_secs(20);
+
+/// Whether the first process is kar: this one, or the one that it works for.
+fn is_node() -> bool {
+    let program = |link: &str| std::fs::read_link(link).ok();
+    let first = std::process::id() == 1;
+    // Of an init of another user there is nothing to read.
+    first || (program("/proc/1/exe").is_some() && program("/proc/1/exe") == program("/proc/self/exe"))
+}
+
 /// Whether this machine is ours to switch: kar is its first process, as on a node that booted into it.
 ///
 /// # Errors
 /// `node.refused`: another init runs here, and `force` is not set.
 pub fn guard(what: Power, force: bool) -> Result<()> {
-    if force || std::process::id() == 1 {
+    if force || is_node() {
         return Ok(());
     }
     let verb = if what == Power::Reboot { "reboot" } else { "switch off" };
@@ -41,6 +56,12 @@ pub fn guard(what: Power, force: bool) -> Result<()> {
 /// `node.power`: not permitted.
 pub fn power(what: Power) -> Result<()> {
     nix::unistd::sync();
+    if std::process::id() != 1 && is_node() && kill(Pid::from_raw(1), super::init::signal_for(what)).is_ok() {
+        let end = Instant::now() + GOODBYE;
+        while Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
     let mode = match what {
         Power::Reboot => RebootMode::RB_AUTOBOOT,
         Power::Off => RebootMode::RB_POWER_OFF,
