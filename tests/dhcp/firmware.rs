@@ -1,8 +1,10 @@
 //! The network boot ROMs of QEMU, BIOS and UEFI: real firmware from power-on to its boot file.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use kar::host::{Host, Silent};
 use kar::kit::dhcp::{Changes, Class, Setup};
 use kar::kit::tftp;
 
@@ -29,7 +31,7 @@ fn machine(rig: &Rig, card: &str, more: &[&str]) {
 }
 
 /// Serves addresses and files; loaders go to what is no iPXE, the script to what is.
-fn serve(rig: &Rig, root: &Path) -> (kar::kit::dhcp::Server, tftp::Server) {
+fn serve(rig: &Rig, root: &Path) -> (kar::kit::dhcp::Server, Files) {
     let mut setup: Setup = rig.setup();
     let given = |file: &str| Changes { bootfile: Some(file.into()), ..Changes::default() };
     setup.settings.classes = vec![
@@ -48,8 +50,17 @@ fn serve(rig: &Rig, root: &Path) -> (kar::kit::dhcp::Server, tftp::Server) {
         longest: u64::MAX,
         transfers: 16,
     };
-    let files = rig.net.inside(1, || tftp::Server::start(&rig.host, settings).unwrap());
-    (rig.start(1, setup).unwrap(), files)
+    // Each transfer has a socket of its own, made on a thread of the runtime: that has to be at home on this wire.
+    let runtime = rig.net.inside(1, || tokio::runtime::Runtime::new().unwrap());
+    let host = Host::new(runtime.handle().clone(), Arc::new(Silent));
+    let server = rig.net.inside(1, || tftp::Server::start(&host, settings).unwrap());
+    (rig.start(1, setup).unwrap(), Files { server, _runtime: runtime })
+}
+
+/// The TFTP server, and the threads it works on.
+struct Files {
+    server: tftp::Server,
+    _runtime: tokio::runtime::Runtime,
 }
 
 fn root(rig: &Rig) -> PathBuf {
@@ -60,10 +71,10 @@ fn root(rig: &Rig) -> PathBuf {
 }
 
 /// The first file that the machine with this lease asks for and gets.
-fn fetched(rig: &Rig, files: &tftp::Server) -> (String, String) {
+fn fetched(rig: &Rig, files: &Files) -> (String, String) {
     let wait = async {
         loop {
-            let event = files.events().next().await.expect("the server runs");
+            let event = files.server.events().next().await.expect("the server runs");
             if event.event == "finished" {
                 return (event.path, event.client);
             }

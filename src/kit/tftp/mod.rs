@@ -1,7 +1,7 @@
 //! TFTP (RFC 1350, 2347, 2348, 2349, 7440): a server with a thread and a connected socket for each transfer, and a client.
 //!
-//! The server is our own because boot ROMs end a question for the size with ERROR 8 and ask again from the same port:
-//! async-tftp leaves them waiting (`tests/tftp_peers.rs` shows it on UEFI firmware).
+//! The server is our own because boot ROMs end a question for the size with ERROR 8, and one that asks again from the same
+//! port is left waiting by async-tftp: `tests/servers/async_tftp.rs` shows it, with such a ROM's packets on both.
 
 mod agree;
 pub mod client;

@@ -40,7 +40,7 @@ fn members_by_the_type_of_what_is_there() {
         assert_eq!(at("report.no"), ["nodes"]);
         assert_eq!(at("report.nodes[0].b"), ["bytes"]);
         assert_eq!(at("server.address.starts"), ["starts_with("]);
-        assert_eq!(at("tftp::serve(#{ root: \".\" }).add"), ["address"]);
+        assert_eq!(at("tftp::serve(#{ root: \".\" }).add"), ["address", "addresses"]);
         assert_eq!(at("f(1, disk::open(\"a\").si"), ["size"]);
         assert_eq!(at("\"abc\".le"), ["len"]);
         assert!(at("unknown.").is_empty() && at("1 + .").is_empty());
