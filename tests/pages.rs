@@ -103,7 +103,10 @@ fn words(line: &str) -> String {
             let bare = run.strip_prefix("0x").unwrap_or(&run);
             let hex = bare.chars().all(|c| c.is_ascii_hexdigit() || ".-".contains(c));
             let number = hex && (run.contains(|c: char| c.is_ascii_digit()) || run.len() == 36);
-            plain += if number { "0" } else { &run };
+            // Which loop device is free is the machine's business.
+            let loop_device =
+                run.strip_prefix("loop").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+            plain += if number || loop_device { "0" } else { &run };
             run.clear();
             plain.push(c);
         }

@@ -16,6 +16,11 @@ fn kind(module: &str, reason: &str) -> String {
     format!("{module}.{reason}")
 }
 
+/// Where a server listens, for the journal and people.
+pub fn shown(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
 /// A closure that makes up files. `module` names the faults.
 pub fn reads(module: &'static str, callback: Callback) -> Reads {
     Arc::new(move |request: &Request| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::prelude::*;
-use super::served::{Inbox, binds, data_of, inbox, reads, text_or_blob};
+use super::served::{Inbox, binds, data_of, inbox, reads, shown, text_or_blob};
 use crate::host::Hold;
 use crate::kit::tftp::{self, Settings, client};
 
@@ -92,11 +92,11 @@ pub mod module {
             let fault = Fault::new("tftp.option", "`tftp::serve` has nothing to serve");
             return Err(fault.hint("give it a folder (`root`) or a closure (`read`)").into());
         }
-        let object = bind.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-        let effect = Effect::new("tftp.serve", object.clone(), Weight::Open);
+        let effect = Effect::new("tftp.serve", shown(&bind), Weight::Open);
         let server = host.perform(effect, || Ok(Arc::new(tftp::Server::start(&host, settings)?)))?;
         let held = server.clone();
-        let hold = host.hold("tftp.stop", &object, move || {
+        // By where it listens, which is not what was asked for where that was any free port.
+        let hold = host.hold("tftp.stop", &shown(&server.addresses), move || {
             held.stop();
             Ok(())
         });

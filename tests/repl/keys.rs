@@ -64,7 +64,9 @@ fn completion_offers_what_fits() {
     // `bind` is given now, and `root` before it.
     kar.keys("i\t1, \t");
     kar.until("the others", |screen| {
-        screen.ends_with("limit  read   write\nkar> tftp::serve(#{ root: \"disk.img\", bind: 1,")
+        screen.ends_with(
+            "limit      longest    read       transfers  write\nkar> tftp::serve(#{ root: \"disk.img\", bind: 1,",
+        )
     });
     kar.keys("\x15tree::\t");
     kar.until("what a module has", |screen| screen.ends_with("kar> tree::"));
@@ -82,11 +84,11 @@ kar> counter + 1
 kar> tftp::serve(#{ root: "disk.img", b
 bind   block
 kar> tftp::serve(#{ root: "disk.img", bind: 1,
-block  limit  read   write
+block      limit      longest    read       transfers  write
 kar> tree::
 compare(  digest(
 kar> server.
-address  next(    port     stop()
+address    addresses  next(      port       stop()
 kar> :t
 time  type
 kar> :type server.port
@@ -98,7 +100,7 @@ kar>"#
 #[test]
 fn help_for_all_a_module_and_a_function() {
     let home = scratch();
-    let mut kar = Typed::start(home.path(), 60, |_| {});
+    let mut kar = Typed::start(home.path(), 90, |_| {});
     let all = kar.line(":help");
     for line in [
         ":help [NAME]  what there is; a module, a function, a method",
