@@ -54,10 +54,8 @@ impl Later {
 
     /// Takes a node into the round that gathers, or into a new one; gives it back where there can be none.
     pub fn take(&mut self, arrival: Arrival) -> Option<Arrival> {
-        if arrival.stream.is_none() {
-            // One that declines now is missed by nobody.
-            return None;
-        }
+        // One that declines now is missed by nobody.
+        arrival.stream.as_ref()?;
         let arrival = match self.rounds.last() {
             Some(round) if round.shared.view().0 == Phase::Gathering => match round.arrivals.try_send(arrival) {
                 Ok(()) => return None,
