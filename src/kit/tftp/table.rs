@@ -121,13 +121,27 @@ impl Place {
         self.with(|under| under.moving = true);
     }
 
-    /// Whether the same request came again after the client had ended this one.
+    /// Whether the client that has just ended this one asked for the same again meanwhile, from the same port. Where it
+    /// did not, its next request gets a place of its own, however soon it comes.
     pub fn again(&self) -> bool {
-        self.with(|under| {
-            under.moving = false;
-            std::mem::take(&mut under.again)
-        })
-        .unwrap_or(false)
+        let mut inner = self.table.lock();
+        let Some(under) = inner.under.get_mut(&self.peer).filter(|under| under.number == self.number) else {
+            return false;
+        };
+        under.moving = false;
+        let again = std::mem::take(&mut under.again);
+        if !again {
+            inner.under.remove(&self.peer);
+        }
+        again
+    }
+
+    /// To be called before the last word: what the client asks for after it is new.
+    pub fn over(&self) {
+        let mut inner = self.table.lock();
+        if inner.under.get(&self.peer).is_some_and(|under| under.number == self.number) {
+            inner.under.remove(&self.peer);
+        }
     }
 }
 

@@ -49,6 +49,7 @@ pub fn transfer(shared: &Arc<Shared>, knock: &Knock, place: &Place) {
             Err(End::Refused(refusal)) => {
                 let (asked, _) = request(place, file, None);
                 shared.events.push(Event::refused(kind, &asked, &refusal));
+                place.over();
                 let (number, text) = match refusal.reason {
                     Reason::Missing => (code::MISSING, "File not found"),
                     Reason::Refused => (code::REFUSED, "Access refused"),
@@ -61,6 +62,7 @@ pub fn transfer(shared: &Arc<Shared>, knock: &Knock, place: &Place) {
             // The client has ended it and asks for the same again, from the same port.
             Err(End::Stopped(Stop::Client(_))) if place.again() && !place.cancel.is_set() => {}
             Err(End::Stopped(stop)) => {
+                place.over();
                 match stop {
                     Stop::Own(number, text, _) => Line::refuse(&socket, number, text),
                     Stop::Ended => Line::refuse(&socket, code::OTHER, "The server has ended"),
