@@ -29,6 +29,7 @@ mod pack;
 mod peer;
 mod place;
 mod plan;
+mod pool;
 mod proof;
 mod receive;
 mod report;

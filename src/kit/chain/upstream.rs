@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -15,13 +15,12 @@ use super::handshake::{Guest, hear, refuse, welcome};
 use super::message::Role;
 use super::proof::Secret;
 use super::store::Store;
-use super::wire::{WireError, fill};
+use super::wire::{WireError, fill, fill_at_least};
 use super::{Notes, PING, QUIET};
 use crate::host::{Fault, format_size};
 
 /// Acknowledgements go out after so much of the buffer, at the latest after [`LATEST`].
 const PARTS: u64 = 32;
-const READ: usize = 64 << 10;
 const LATEST: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// A link that proved to be one of this session.
@@ -106,8 +105,7 @@ async fn pull(link: &mut Link, session: &str, store: &Store) -> Result<(), WireE
         return Err(WireError::Io(std::io::ErrorKind::BrokenPipe.into()));
     }
     let (reader, mut writer) = link.stream.split();
-    // Several small frames in one call of the kernel; a large one goes past this buffer.
-    let mut reader = tokio::io::BufReader::with_capacity(READ, reader);
+    let mut reader = Reader::new(reader);
     let read = async {
         loop {
             read(&mut reader, store).await?;
@@ -154,28 +152,57 @@ async fn acknowledge(writer: &mut (impl AsyncWriteExt + Unpin), store: &Store) -
 }
 
 /// The next frame of the stream.
-async fn read(reader: &mut (impl tokio::io::AsyncRead + Unpin), store: &Store) -> Result<(), WireError> {
-    let mut start = [0; HEADER];
-    fill(reader, &mut start, QUIET).await?;
+async fn read(reader: &mut Reader<impl AsyncRead + Unpin>, store: &Store) -> Result<(), WireError> {
+    let start = reader.start().await?;
     let header = Header::parse(&start)?;
     let high = store.look(|ledger| ledger.high());
     match header.kind {
         Kind::Ping => Ok(header.verify(&start)?),
         Kind::Data if header.offset == high && store.end().is_none() => {
             let Some(mut chunk) = store.room(header.length).await else { return Err(WireError::Unexpected) };
-            fill(reader, chunk.space(), QUIET).await?;
+            reader.payload(chunk.space_and_more()).await?;
             chunk.receive(&header, &start)?;
             store.push(chunk);
             Ok(())
         }
         Kind::End if header.offset == high => {
             let mut frame = start.to_vec();
-            frame.resize(HEADER + DIGEST, 0);
-            fill(reader, &mut frame[HEADER..], QUIET).await?;
+            frame.resize(HEADER + DIGEST + HEADER, 0);
+            reader.payload(&mut frame[HEADER..]).await?;
+            frame.truncate(HEADER + DIGEST);
             header.verify(&frame)?;
             let digest = frame[HEADER..].try_into().map_err(|_| WireError::Unexpected)?;
             if store.finish(End { length: header.offset, digest }) { Ok(()) } else { Err(WireError::Unexpected) }
         }
         _ => Err(WireError::Unexpected),
+    }
+}
+
+/// Frames straight into their place: what follows a payload in the same read is the header of the next frame.
+struct Reader<R> {
+    stream: R,
+    start: [u8; HEADER],
+    /// Bytes of `start` that are there already.
+    got: usize,
+}
+
+impl<R: AsyncRead + Unpin> Reader<R> {
+    fn new(stream: R) -> Self {
+        Reader { stream, start: [0; HEADER], got: 0 }
+    }
+
+    async fn start(&mut self) -> Result<[u8; HEADER], WireError> {
+        fill(&mut self.stream, &mut self.start[self.got..], QUIET).await?;
+        self.got = 0;
+        Ok(self.start)
+    }
+
+    /// Fills `space`, all but its last [`HEADER`] bytes: into these goes what is there of the next header.
+    async fn payload(&mut self, space: &mut [u8]) -> Result<(), WireError> {
+        let length = space.len() - HEADER;
+        let got = fill_at_least(&mut self.stream, space, length, QUIET).await?;
+        self.got = got - length;
+        self.start[..self.got].copy_from_slice(&space[length..got]);
+        Ok(())
     }
 }
