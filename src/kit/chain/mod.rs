@@ -17,6 +17,7 @@ mod gate;
 mod gathering;
 mod handshake;
 mod knock;
+mod lane;
 mod ledger;
 mod link;
 mod member;

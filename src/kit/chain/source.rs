@@ -112,6 +112,16 @@ struct Pace {
     acked: u64,
 }
 
+/// Twice or half as large, not from one extreme to the other by one look; and not at every small change, because the
+/// buffers of one size are of no use for another.
+fn step(size: usize, each: usize) -> usize {
+    match each {
+        _ if each >= size * 2 => (size * 2).min(CHUNK),
+        _ if each < size / 2 => (size / 2).max(SMALL),
+        _ => size,
+    }
+}
+
 const SMALL: usize = 8 << 10;
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -125,11 +135,29 @@ impl Pace {
         if elapsed >= LOOK {
             let acked = store.look(|ledger| ledger.acked());
             let each = (acked - self.acked.min(acked)) as f64 / elapsed.as_secs_f64() / 1000.0;
-            // Not from one extreme to the other by one look.
-            let size = (each as usize).clamp(self.size / 2, self.size * 2).clamp(SMALL, CHUNK);
-            self.size = 1 << size.ilog2();
+            self.size = step(self.size, each as usize);
             (self.since, self.acked) = (Instant::now(), acked);
         }
         self.size
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_follow_the_pace_and_stay_while_it_wavers() {
+        let after = |mut size, each| {
+            (0..20).for_each(|_| size = step(size, each));
+            size
+        };
+        assert_eq!(after(SMALL, 0), SMALL);
+        assert_eq!(after(SMALL, 12_500), SMALL);
+        assert_eq!(after(SMALL, 125_000), 64 << 10);
+        assert_eq!(after(64 << 10, 70_000), 64 << 10);
+        assert_eq!(after(64 << 10, 40_000), 64 << 10);
+        assert_eq!(after(SMALL, 1 << 30), CHUNK);
+        assert_eq!(after(CHUNK, 12_500), 16 << 10);
     }
 }
