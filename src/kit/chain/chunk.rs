@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::frame::{self, CHUNK, FrameError, HEADER, Header, Kind};
-use super::pool::{Pool, class};
+use super::frame::{self, FrameError, HEADER, Header, Kind};
+use super::pool::{Buffer, LARGEST, Pool, memory};
 
 /// The memory of one node or server: so many bytes and no more. Whoever wants to read the next piece waits until an old
 /// one is let go; that is all the back-pressure there is.
@@ -17,11 +17,11 @@ pub struct Budget {
 }
 
 /// The least that is taken for a budget: what holds two pieces of any size.
-pub const LEAST: u64 = 2 * (CHUNK as u64 + 1024);
+pub const LEAST: u64 = 2 * LARGEST as u64;
 
 /// One frame of data, ready to be sent on as it stands.
 pub struct Chunk {
-    buffer: Vec<u8>,
+    buffer: Buffer,
     /// Bytes of the frame.
     length: usize,
     offset: u64,
@@ -43,7 +43,7 @@ impl Budget {
 
     /// Room for a frame with a payload of `bytes`, once there is some; `None` after [`Budget::close`].
     pub async fn chunk(&self, bytes: usize) -> Option<Chunk> {
-        let permits = kib(class(bytes) as u64) as u32;
+        let permits = kib(memory(bytes) as u64) as u32;
         let room = self.room.clone().acquire_many_owned(permits).await.ok()?;
         let (buffer, pool) = (self.pool.take(bytes), Some(self.pool.clone()));
         Some(Chunk { buffer, length: HEADER + bytes, offset: 0, span: 0, packed: false, pool, _room: Some(room) })
@@ -92,8 +92,8 @@ impl Chunk {
     pub fn tail(&self, at: u64) -> Option<Chunk> {
         let skip =
             usize::try_from(at.checked_sub(self.offset)?).ok().filter(|skip| !self.packed && *skip < self.span)?;
-        let buffer = frame::encode(Kind::Data, at, &self.payload()[skip..]);
-        let (length, span) = (buffer.len(), self.span - skip);
+        let frame = frame::encode(Kind::Data, at, &self.payload()[skip..]);
+        let (buffer, length, span) = (Buffer::from(&frame[..]), frame.len(), self.span - skip);
         Some(Chunk { buffer, length, offset: at, span, packed: false, pool: None, _room: None })
     }
 

@@ -1,7 +1,9 @@
 //! The receiving end of a data connection: who may feed this node, and what it sends.
 
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,14 +16,17 @@ use super::gate::{Doorkeeper, accept};
 use super::handshake::{Guest, hear, refuse, welcome};
 use super::message::Role;
 use super::proof::Secret;
+use super::reader::Reader;
 use super::store::Store;
-use super::wire::{WireError, fill, fill_at_least};
+use super::wire::WireError;
 use super::{Notes, PING, QUIET};
 use crate::host::{Fault, format_size};
 
-/// Acknowledgements go out after so much of the buffer, at the latest after [`LATEST`].
+/// The last node acknowledges after so much of the buffer, at the latest after [`LATEST`]. The others pass that on at
+/// once: what each of them waited would add up, and be kept by all in front meanwhile.
 const PARTS: u64 = 32;
-const LATEST: std::time::Duration = std::time::Duration::from_millis(50);
+const LATEST: Duration = Duration::from_millis(50);
+const PASS: Duration = Duration::from_millis(2);
 
 /// A link that proved to be one of this session.
 pub struct Link {
@@ -104,8 +109,9 @@ async fn pull(link: &mut Link, session: &str, store: &Store) -> Result<(), WireE
     if !welcome(&mut link.stream, &link.guest, session, at).await {
         return Err(WireError::Io(std::io::ErrorKind::BrokenPipe.into()));
     }
+    let socket = link.stream.as_raw_fd();
     let (reader, mut writer) = link.stream.split();
-    let mut reader = Reader::new(reader);
+    let mut reader = Reader::new(reader, Some(socket));
     let read = async {
         loop {
             read(&mut reader, store).await?;
@@ -128,7 +134,7 @@ async fn acknowledge(writer: &mut (impl AsyncWriteExt + Unpin), store: &Store) -
             let acked = store.acknowledged(said).await;
             if acked < said + step && !store.look(|ledger| ledger.drained()) {
                 tokio::select! {
-                    () = sleep_until(last + LATEST) => {}
+                    () = sleep_until(last + if store.look(|ledger| ledger.feeds()) { PASS } else { LATEST }) => {}
                     _ = store.acknowledged(said + step - 1) => {}
                     () = store.drained() => {}
                 }
@@ -175,34 +181,5 @@ async fn read(reader: &mut Reader<impl AsyncRead + Unpin>, store: &Store) -> Res
             if store.finish(End { length: header.offset, digest }) { Ok(()) } else { Err(WireError::Unexpected) }
         }
         _ => Err(WireError::Unexpected),
-    }
-}
-
-/// Frames straight into their place: what follows a payload in the same read is the header of the next frame.
-struct Reader<R> {
-    stream: R,
-    start: [u8; HEADER],
-    /// Bytes of `start` that are there already.
-    got: usize,
-}
-
-impl<R: AsyncRead + Unpin> Reader<R> {
-    fn new(stream: R) -> Self {
-        Reader { stream, start: [0; HEADER], got: 0 }
-    }
-
-    async fn start(&mut self) -> Result<[u8; HEADER], WireError> {
-        fill(&mut self.stream, &mut self.start[self.got..], QUIET).await?;
-        self.got = 0;
-        Ok(self.start)
-    }
-
-    /// Fills `space`, all but its last [`HEADER`] bytes: into these goes what is there of the next header.
-    async fn payload(&mut self, space: &mut [u8]) -> Result<(), WireError> {
-        let length = space.len() - HEADER;
-        let got = fill_at_least(&mut self.stream, space, length, QUIET).await?;
-        self.got = got - length;
-        self.start[..self.got].copy_from_slice(&space[length..got]);
-        Ok(())
     }
 }

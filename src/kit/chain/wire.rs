@@ -52,30 +52,18 @@ impl From<FrameError> for WireError {
 /// Fills `buffer`. Each read may take `silence`, the whole of it longer.
 pub async fn fill(
     stream: &mut (impl AsyncRead + Unpin),
-    buffer: &mut [u8],
+    mut buffer: &mut [u8],
     silence: Duration,
 ) -> Result<(), WireError> {
-    let length = buffer.len();
-    fill_at_least(stream, buffer, length, silence).await.map(|_| ())
-}
-
-/// The same for its first `least` bytes; what comes with them is taken. Gives how many came.
-pub async fn fill_at_least(
-    stream: &mut (impl AsyncRead + Unpin),
-    buffer: &mut [u8],
-    least: usize,
-    silence: Duration,
-) -> Result<usize, WireError> {
-    let mut got = 0;
-    while got < least {
-        match timeout(silence, stream.read(&mut buffer[got..])).await {
+    while !buffer.is_empty() {
+        match timeout(silence, stream.read(buffer)).await {
             Err(_) => return Err(WireError::Silent(silence)),
             Ok(Ok(0)) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
-            Ok(Ok(read)) => got += read,
+            Ok(Ok(read)) => buffer = &mut buffer[read..],
             Ok(Err(error)) => return Err(error.into()),
         }
     }
-    Ok(got)
+    Ok(())
 }
 
 /// A frame that is no data, for connections that carry none.
