@@ -4,24 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::prelude::*;
+use super::stores::Store;
 use crate::kit::nodeset;
 use crate::kit::step::{self, Form, Remote, Steps};
 
 pub fn types(engine: &mut Engine) {
     engine.register_type_with_name::<Store>("store");
-}
-
-/// A folder of step files, here or on a server. Copies are the same folder.
-#[derive(Clone)]
-pub struct Store(Steps);
-
-impl Planned for Store {
-    fn planned(effect: &Effect<'_>) -> Result<Self> {
-        // Nothing is written to a folder that is not there yet, so looking into it is enough.
-        let dir = Path::new(&effect.object);
-        let dir = if dir.is_dir() { dir } else { Path::new(".") };
-        Ok(Store(Steps::Folder(step::Store::open(dir, Form::Word, false)?)))
-    }
 }
 
 /// Which try it was; a plan is at its first.

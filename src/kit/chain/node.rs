@@ -211,8 +211,9 @@ impl Node {
         let (found, arrived) = mpsc::channel::<Link>(4);
         let (secret, session, notes) = (self.secret.link(&plan.key), self.session.clone(), self.options.notes.clone());
         let newest = Arc::new(AtomicU64::new(0));
-        self.tasks.spawn(upstream::open(listener, secret, session.clone(), notes, newest, found));
-        self.tasks.spawn(upstream::take(arrived, session, self.store.clone(), self.news.clone()));
+        let lane = self.feeder.lane().runtime();
+        self.tasks.spawn_on(upstream::open(listener, secret, session.clone(), notes, newest, found), lane);
+        self.tasks.spawn_on(upstream::take(arrived, session, self.store.clone(), self.news.clone()), lane);
         self.feed(plan.seq, plan.next);
     }
 
