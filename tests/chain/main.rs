@@ -12,4 +12,5 @@ mod gather;
 mod harness;
 mod net;
 mod parts;
+mod sealed;
 mod strangers;

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
+use super::channel::Channel;
 use super::gate::Arrival;
 use super::member::Member;
 use super::message::{Message, Next, Plan, clean};
@@ -80,7 +80,7 @@ impl Session {
         self.show();
     }
 
-    fn join(&mut self, who: (String, SocketAddr, u16), stream: TcpStream) {
+    fn join(&mut self, who: (String, SocketAddr, u16), stream: Channel) {
         let id = self.next_id;
         self.next_id += 1;
         let peer = Peer::start(stream, QUIET, self.tell.clone(), move |said| Event::Node(id, said));

@@ -16,13 +16,14 @@ use crate::host::{Fault, Result};
 pub struct KnockOptions {
     pub target: Target,
     pub token: Option<String>,
+    pub encrypt: bool,
     /// How long to look for the session.
     pub timeout: Duration,
 }
 
 async fn knock(options: KnockOptions, guest: Guest<'_>) -> Result<()> {
     let until = Instant::now() + options.timeout;
-    let secret = Secret::new(options.token.as_deref());
+    let secret = Secret::for_session(options.token.as_deref(), options.encrypt)?;
     let mut joined = join(&options.target, &secret, guest, until).await?;
     match timeout(SILENCE, read_message(&mut joined.stream, SILENCE)).await {
         Ok(Ok(Message::Started | Message::Bye)) => Ok(()),

@@ -46,6 +46,8 @@ pub struct OfferOptions {
     /// Bytes of the stream that the server holds at most.
     pub buffer: u64,
     pub token: Option<String>,
+    /// Whether all connections are encrypted; needs a token.
+    pub encrypt: bool,
     /// Compression on the wire.
     pub compress: Compress,
     /// Nodes that are through wait until all are, and leave with this pause between them. `None`: each leaves once it is
@@ -67,6 +69,7 @@ impl OfferOptions {
             timeout: Duration::from_secs(3600),
             buffer: super::BUFFER,
             token: None,
+            encrypt: false,
             compress: Compress::Off,
             release: None,
             rounds: Rounds::Late,
@@ -161,7 +164,8 @@ impl Offer {
     /// in a tokio runtime, which then works for it.
     ///
     /// # Errors
-    /// `chain.option`: arity not from 1 to 4, no nodes to wait for, no name or one too long; `chain.bind`: cannot listen there.
+    /// `chain.option`: arity not from 1 to 4, no nodes to wait for, no name or one too long,
+    /// encryption without a token; `chain.bind`: cannot listen there.
     pub async fn open(source: Box<dyn Source>, options: OfferOptions) -> Result<Offer> {
         if !(1..=4).contains(&options.arity) {
             return Err(Fault::new("chain.option", format!("arity {} is not from 1 to 4", options.arity)));
@@ -182,7 +186,7 @@ impl Offer {
             session: options.session.clone(),
             source: source.describe(),
             total: source.size(),
-            secret: Secret::new(options.token.as_deref()),
+            secret: Secret::for_session(options.token.as_deref(), options.encrypt)?,
             notes: options.notes.clone(),
             opened: Instant::now(),
             sent: Arc::default(),

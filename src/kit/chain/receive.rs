@@ -3,9 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep_until};
 
+use super::channel::Channel;
 use super::handshake::greet;
 use super::message::{Hello, Role};
 use super::proof::{Secret, nonce};
@@ -29,6 +30,8 @@ pub enum Target {
 pub struct ReceiveOptions {
     pub target: Target,
     pub token: Option<String>,
+    /// Whether all connections are encrypted; needs a token.
+    pub encrypt: bool,
     /// How long to look for the session.
     pub timeout: Duration,
     /// What this node is called in reports.
@@ -47,6 +50,7 @@ impl ReceiveOptions {
         ReceiveOptions {
             target,
             token: None,
+            encrypt: false,
             timeout: Duration::from_secs(600),
             name: None,
             address: None,
@@ -63,7 +67,8 @@ impl ReceiveOptions {
 ///
 /// # Errors
 /// - `chain.timeout`: no such session in time; `chain.address`: no such server
-/// - `chain.token`, `chain.version`, `chain.session`, `chain.late`: refused, or the server is not the right one
+/// - `chain.option`: encryption without a token
+/// - `chain.token`, `chain.encrypt`, `chain.version`, `chain.session`, `chain.late`: refused, or the server is not the right one
 /// - `chain.source`, `chain.stopped`: the server ended it; `chain.server`: the server vanished
 /// - `chain.lost`: this node was silent and the session went on without it; `chain.link`: nobody reaches it
 /// - `chain.stalled`: the sink took nothing and others waited; `chain.digest`: damaged on the way
@@ -75,9 +80,9 @@ pub fn receive(
 ) -> impl Future<Output = Result<NodeReport>> + Send {
     let worker = Worker::current();
     async move {
+        let secret = Secret::for_session(options.token.as_deref(), options.encrypt)?;
         let store = Store::new(options.buffer, true);
         let thread = SinkThread::start(sink, store.clone(), worker)?;
-        let secret = Secret::new(options.token.as_deref());
         let until = Instant::now() + options.timeout;
         let (name, local) = (options.name.as_deref(), options.address);
         let joining = join(&options.target, &secret, Guest { role: Role::Node, name, local, reason: None }, until);
@@ -99,7 +104,7 @@ pub fn receive(
 
 /// A node or other guest that the server has welcomed.
 pub struct Joined {
-    pub stream: TcpStream,
+    pub stream: Channel,
     pub server: SocketAddr,
     pub session: String,
     /// Where data comes in; listens on the address the server knows.
@@ -167,7 +172,7 @@ async fn enter(server: SocketAddr, secret: &Secret, session: Option<&str>, guest
         let text = format!("cannot connect to the server {server}: {}", WireError::from(error));
         Fault::new("chain.connect", text)
     };
-    let mut stream = socket::connect(server, guest.local, SILENCE / 2).await.map_err(fail)?;
+    let mut stream = Channel::new(socket::connect(server, guest.local, SILENCE / 2).await.map_err(fail)?);
     let own = stream.local_addr().map_err(fail)?;
     let mut data = own;
     data.set_port(0);

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::channel::Channel;
 use super::chunk::End;
 use super::frame::{self, DIGEST, HEADER, Header, Kind};
 use super::gate::{Doorkeeper, accept};
@@ -26,7 +27,7 @@ const LATEST: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// A link that proved to be one of this session.
 pub struct Link {
-    stream: TcpStream,
+    stream: Channel,
     guest: Guest,
 }
 
@@ -46,12 +47,13 @@ pub async fn open(
     found: mpsc::Sender<Link>,
 ) {
     let keeper = Arc::new(Doorkeeper::new(notes));
-    accept(listener, |mut stream, from| {
+    accept(listener, |stream, from| {
         let (secret, session, keeper, found) = (secret.clone(), session.clone(), keeper.clone(), found.clone());
         let newest = newest.clone();
         async move {
-            let heard = hear(&mut stream, |hello| match hello.role {
-                Role::Link if hello.session.as_ref() == Some(&session) && hello.nonce.len() <= 64 => Ok(secret.clone()),
+            let mut stream = Channel::new(stream);
+            let heard = hear(&mut stream, &secret, |hello| match hello.role {
+                Role::Link if hello.session.as_ref() == Some(&session) && hello.nonce.len() <= 64 => Ok(()),
                 _ => Err(Fault::new("chain.hello", "a hello that has no place here")),
             });
             match heard.await {
@@ -105,7 +107,7 @@ async fn pull(link: &mut Link, session: &str, store: &Store) -> Result<(), WireE
     if !welcome(&mut link.stream, &link.guest, session, at).await {
         return Err(WireError::Io(std::io::ErrorKind::BrokenPipe.into()));
     }
-    let (reader, mut writer) = link.stream.split();
+    let (reader, mut writer) = (&mut link.stream.reader, &mut link.stream.writer);
     // Several small frames in one call of the kernel; a large one goes past this buffer.
     let mut reader = tokio::io::BufReader::with_capacity(READ, reader);
     let read = async {

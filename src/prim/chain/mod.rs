@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::prelude::*;
 use crate::host::{Hold, Worker};
 use crate::kit::chain::{self, NodeReport, Offer, ReceiveOptions, Report};
-use work::{buffer, knocking, local, notes, offer_options, open, receive_into, spooled, target, wait};
+use work::{buffer, encrypt, knocking, local, notes, offer_options, open, receive_into, spooled, target, wait};
 
 pub fn types(engine: &mut Engine) {
     engine.register_type_with_name::<Session>("chain session");
@@ -57,6 +57,7 @@ pub mod module {
     /// - `timeout` (time, "1h"): how long to wait for the start
     /// - `buffer` (size, "32MiB"): bytes of the stream held at most
     /// - `token` (text): known to the server and its nodes; without it nobody joins
+    /// - `encrypt` (flag): encrypts every connection, of server and nodes and among nodes, with a key made of `token`
     /// - `compress` (text): on the wire: `"zstd"`, `"zstd:9"` (level 1 to 19), or `"auto"`, which compresses as long as the
     ///   network is what all wait for
     /// - `release` (time): nodes that are through wait until all are, then leave with this pause between them; `"0s"`: all at
@@ -109,6 +110,7 @@ pub mod module {
     /// - `timeout` (time, "1h"): how long to wait for the start
     /// - `buffer` (size, "32MiB"): bytes of the stream held at most
     /// - `token` (text): known to the server and its nodes; without it nobody joins
+    /// - `encrypt` (flag): encrypts every connection, of server and nodes and among nodes, with a key made of `token`
     /// - `compress` (text): on the wire: `"zstd"`, `"zstd:9"` (level 1 to 19), or `"auto"`, which compresses as long as the
     ///   network is what all wait for
     /// - `release` (time): nodes that are through wait until all are, then leave with this pause between them; `"0s"`: all at
@@ -147,6 +149,7 @@ pub mod module {
     /// - `session` (text): its name, found by broadcast on every network of this machine
     /// - `server` (text): where it is instead: `"host"` or `"host:port"`
     /// - `token` (text): what the server was given
+    /// - `encrypt` (flag): as the server has it
     /// - `timeout` (time, "10m"): how long to look for the session
     /// - `name` (text, the task's name): what this node is called in reports
     /// - `address` (text): the local address to work from and to be known by
@@ -157,6 +160,7 @@ pub mod module {
     /// # Errors
     /// - `chain.timeout`: no such session in time
     /// - `chain.token`: the token is not the server's
+    /// - `chain.encrypt`: one side encrypts and the other one does not
     /// - `chain.session`: the server has another session
     /// - `chain.version`: the server speaks another version
     /// - `chain.late`: the session has started without this node
@@ -178,6 +182,7 @@ pub mod module {
         let opts = options_of(&ctx, "chain::receive", options)?;
         let mut options = ReceiveOptions::new(target(&opts)?);
         options.token = opts.text("token")?;
+        options.encrypt = encrypt(&opts)?;
         options.timeout = opts.time("timeout")?.unwrap_or(options.timeout);
         options.name = opts.text("name")?.or_else(|| Worker::current().label);
         options.address = local(&opts)?;
@@ -195,12 +200,14 @@ pub mod module {
     /// - `session` (text): its name, found by broadcast
     /// - `server` (text): where it is instead: `"host"` or `"host:port"`
     /// - `token` (text): what the server was given
+    /// - `encrypt` (flag): as the server has it
     /// - `timeout` (time, "10s"): how long to look for it
     ///
     /// # Errors
     /// - `chain.nobody`: nobody has joined it yet
     /// - `chain.timeout`: no such session in time
     /// - `chain.token`: the token is not the server's
+    /// - `chain.encrypt`: one side encrypts and the other one does not
     ///
     /// # Example
     /// ```rhai
@@ -222,6 +229,7 @@ pub mod module {
     /// - `session` (text): its name, found by broadcast
     /// - `server` (text): where it is instead: `"host"` or `"host:port"`
     /// - `token` (text): what the server was given
+    /// - `encrypt` (flag): as the server has it
     /// - `timeout` (time, "3s"): how long to look for it
     /// - `name` (text, the task's name): what this node is called in reports
     /// - `address` (text): the local address to work from and to be known by
@@ -229,6 +237,7 @@ pub mod module {
     ///
     /// # Errors
     /// - `chain.token`: the token is not the server's
+    /// - `chain.encrypt`: one side encrypts and the other one does not
     ///
     /// # Example
     /// ```rhai

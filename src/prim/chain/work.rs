@@ -37,6 +37,7 @@ pub fn offer_options(host: &Host, opts: &Opts) -> Result<OfferOptions> {
     options.timeout = opts.time("timeout")?.unwrap_or(options.timeout);
     options.buffer = buffer(opts)?;
     options.token = opts.text("token")?;
+    options.encrypt = encrypt(opts)?;
     options.compress = compress(opts)?;
     options.release = opts.time("release")?;
     options.rounds = match opts.text("rounds")?.as_deref() {
@@ -87,6 +88,15 @@ pub fn target(opts: &Opts) -> Result<Target> {
     }
 }
 
+/// Whether to encrypt; the key is made of the token.
+pub fn encrypt(opts: &Opts) -> Result<bool> {
+    let encrypt = opts.flag("encrypt")?;
+    if encrypt && opts.text("token")?.is_none_or(|token| token.is_empty()) {
+        return Err(opts.refuse("encrypt", "it needs a `token`: the key is made of it"));
+    }
+    Ok(encrypt)
+}
+
 /// The local address that the options name.
 pub fn local(opts: &Opts) -> Result<Option<std::net::IpAddr>> {
     let Some(address) = opts.text("address")? else { return Ok(None) };
@@ -98,6 +108,7 @@ pub fn knocking(opts: &Opts, timeout: Duration) -> Result<(KnockOptions, String)
     let options = KnockOptions {
         target: target(opts)?,
         token: opts.text("token")?,
+        encrypt: encrypt(opts)?,
         timeout: opts.time("timeout")?.unwrap_or(timeout),
     };
     Ok((options, opts.text("session")?.or(opts.text("server")?).unwrap_or_default()))
