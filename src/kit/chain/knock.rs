@@ -37,7 +37,7 @@ async fn knock(options: KnockOptions, guest: Guest<'_>) -> Result<()> {
 /// `chain.timeout`: no such session; `chain.nobody`: nobody has joined it yet; `chain.token`, `chain.version`,
 /// `chain.session`: refused.
 pub async fn start(options: KnockOptions) -> Result<()> {
-    knock(options, Guest { role: Role::Start, name: None, local: None, reason: None }).await
+    knock(options, Guest::new(Role::Start)).await
 }
 
 /// Says that a node will not come: it counts as one of those waited for, and as one without a copy in the result.
@@ -47,5 +47,5 @@ pub async fn start(options: KnockOptions) -> Result<()> {
 /// `chain.timeout`: no such session; `chain.token`, `chain.version`, `chain.session`: refused.
 pub async fn decline(options: KnockOptions, name: Option<&str>, local: Option<IpAddr>, reason: &str) -> Result<()> {
     let reason = clean(reason);
-    knock(options, Guest { role: Role::Decline, name, local, reason: Some(&reason) }).await
+    knock(options, Guest { name, local, reason: Some(&reason), ..Guest::new(Role::Decline) }).await
 }

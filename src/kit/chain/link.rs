@@ -12,7 +12,7 @@ use super::channel::{Channel, ReadEnd, WriteEnd};
 use super::chunk::Chunk;
 use super::frame::{self, Kind};
 use super::handshake::greet;
-use super::message::{Hello, Next as Node, Role};
+use super::message::{ANYWHERE, Hello, Next as Node, Role};
 use super::proof::{Secret, nonce};
 use super::socket::connect;
 use super::store::{Next, Store};
@@ -42,7 +42,9 @@ pub async fn feed(
         Err(fault) => return Err(fault.message),
         Ok(welcome) => welcome.at,
     };
-    if !store.look(|ledger| ledger.attach(node.position, node.epoch, at)) {
+    // Who joins a running chain takes what comes next. One that has joined itself a moment ago waits for that, too.
+    let at = if at == ANYWHERE { store.begun().await } else { at };
+    if !store.change(|ledger| ledger.attach(node.position, node.epoch, at)) {
         return Err(format!("wants the stream from {at}, which is not here any more"));
     }
     let sent = AtomicU64::new(at);

@@ -27,6 +27,7 @@ mod model;
 mod node;
 mod offer;
 mod pack;
+mod parts;
 mod peer;
 mod place;
 mod plan;
@@ -51,7 +52,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use knock::{KnockOptions, decline, start};
-pub use offer::{Offer, OfferOptions, Order};
+pub use offer::{Offer, OfferOptions, Order, Slow};
 pub use pack::Compress;
 pub use place::parse_bind;
 pub use receive::{ReceiveOptions, Target, receive};

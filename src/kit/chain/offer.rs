@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::pack::Compress;
 use super::proof::Secret;
-use super::report::{NodeProgress, Phase, Progress, Report};
+use super::report::{AWAY, NodeProgress, Phase, Progress, Report};
 use super::rounds::{Later, Rounds};
 use super::session::Session;
 use super::sink::panicked;
@@ -27,6 +27,15 @@ pub enum Order {
     Address,
     /// As they came.
     Joined,
+}
+
+/// What becomes of a node for whose sink all others wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slow {
+    /// It is named; all go at its pace.
+    Wait,
+    /// It leaves the chain, and gets the rest of the stream afterwards.
+    Evict,
 }
 
 #[derive(Clone)]
@@ -54,6 +63,7 @@ pub struct OfferOptions {
     /// through.
     pub release: Option<Duration>,
     pub rounds: Rounds,
+    pub slow: Slow,
     pub notes: Notes,
 }
 
@@ -73,6 +83,7 @@ impl OfferOptions {
             compress: Compress::Off,
             release: None,
             rounds: Rounds::Late,
+            slow: Slow::Wait,
             notes: super::no_notes(),
         }
     }
@@ -88,6 +99,8 @@ pub(super) struct Shared {
     pub opened: Instant,
     /// Bytes read from the source.
     pub sent: Arc<AtomicU64>,
+    /// How many nodes said that they leave and come back, and have not come yet.
+    pub expected: Arc<AtomicUsize>,
     /// How often the start was asked for.
     go: watch::Sender<u32>,
     /// Whether who comes after the start can be served.
@@ -136,6 +149,7 @@ impl Shared {
             notes: self.notes.clone(),
             opened: Instant::now(),
             sent: Arc::default(),
+            expected: self.expected.clone(),
             go: watch::Sender::new(0),
             takes_late: false,
             rounds: Mutex::default(),
@@ -182,6 +196,14 @@ impl Offer {
         let address = listener.local_addr().map(socket::canonical).map_err(|e| bind_fault(options.bind, e))?;
         let (done, outcome) = watch::channel(None);
         let again = source.again();
+        if options.slow == Slow::Evict && again.is_none() {
+            let text = format!(
+                "`slow: \"evict\"` takes a source that can be read again, which `{}` cannot",
+                source.describe()
+            );
+            return Err(Fault::new("chain.option", text)
+                .hint("`spool: \"FILE\"` keeps it in a file as long as the session lasts"));
+        }
         let shared = Arc::new(Shared {
             session: options.session.clone(),
             source: source.describe(),
@@ -190,6 +212,7 @@ impl Offer {
             notes: options.notes.clone(),
             opened: Instant::now(),
             sent: Arc::default(),
+            expected: Arc::default(),
             go: watch::Sender::new(0),
             takes_late: again.is_some(),
             rounds: Mutex::default(),
@@ -238,7 +261,12 @@ impl Offer {
     pub fn progress(&self) -> Progress {
         let (phase, mut nodes) = self.shared.view().clone();
         let rounds = self.shared.rounds.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
-        nodes.extend(rounds.iter().flat_map(|round| round.view().1.clone()));
+        for node in rounds.iter().flat_map(|round| round.view().1.clone()) {
+            // Who left and came back is one node.
+            let away = |before: &NodeProgress| before.failure.as_ref().is_some_and(|failure| failure.kind == AWAY);
+            nodes.retain(|before| !away(before) || (&before.name, &before.address) != (&node.name, &node.address));
+            nodes.push(node);
+        }
         Progress { phase, sent: self.shared.sent.load(Ordering::Relaxed), total: self.shared.total, nodes }
     }
 

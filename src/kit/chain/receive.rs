@@ -8,7 +8,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::channel::Channel;
 use super::handshake::greet;
-use super::message::{Hello, Role};
+use super::message::{Hello, Role, Want};
+use super::node::Step;
 use super::proof::{Secret, nonce};
 use super::report::NodeReport;
 use super::sink::SinkThread;
@@ -26,6 +27,9 @@ pub enum Target {
     /// At an address (`host` or `host:port`); a name given too must be that of the session there.
     Server(String, Option<String>),
 }
+
+/// How long a node that left the chain looks for the session when it comes back.
+const BACK: Duration = Duration::from_secs(30);
 
 pub struct ReceiveOptions {
     pub target: Target,
@@ -82,21 +86,30 @@ pub fn receive(
     async move {
         let secret = Secret::for_session(options.token.as_deref(), options.encrypt)?;
         let store = Store::new(options.buffer, true);
-        let thread = SinkThread::start(sink, store.clone(), worker)?;
-        let until = Instant::now() + options.timeout;
+        let seeks = sink.can_seek();
+        let mut thread = SinkThread::start(sink, store.clone(), worker)?;
+        let mut until = Instant::now() + options.timeout;
         let (name, local) = (options.name.as_deref(), options.address);
-        let joining = join(&options.target, &secret, Guest { role: Role::Node, name, local, reason: None }, until);
-        let joined = tokio::select! {
-            joined = joining => joined,
-            () = cancel.cancelled() => Err(Fault::stopped()),
-        };
-        match joined {
-            Ok(joined) => node::run(joined, secret, options, thread, store, cancel).await,
-            Err(fault) => {
-                let mut thread = thread;
-                thread.abort(&fault);
-                thread.ended().await;
-                Err(fault)
+        let mut guest = Guest { name, local, seeks, ..Guest::new(Role::Node) };
+        loop {
+            let joined = tokio::select! {
+                joined = join(&options.target, &secret, guest, until) => joined,
+                () = cancel.cancelled() => Err(Fault::stopped()),
+            };
+            let joined = match joined {
+                Ok(joined) => joined,
+                Err(fault) => {
+                    thread.abort(&fault);
+                    thread.ended().await;
+                    return Err(fault);
+                }
+            };
+            match node::run(joined, &secret, &options, &mut thread, &store, &cancel).await? {
+                Step::Over(report) => return Ok(report),
+                Step::Away(want) => {
+                    guest = Guest { want, back: true, ..guest };
+                    until = until.max(Instant::now() + BACK);
+                }
             }
         }
     }
@@ -119,6 +132,17 @@ pub struct Guest<'a> {
     /// The local address to come from.
     pub local: Option<IpAddr>,
     pub reason: Option<&'a str>,
+    /// What of the stream it wants, and whether its sink takes the end first.
+    pub want: Want,
+    pub seeks: bool,
+    /// It was here before, and said that it would come again.
+    pub back: bool,
+}
+
+impl Guest<'_> {
+    pub fn new(role: Role) -> Self {
+        Guest { role, name: None, local: None, reason: None, want: Want::default(), seeks: false, back: false }
+    }
 }
 
 /// Finds the session and enters it, again and again until `until`: server and nodes may start in any order.
@@ -182,6 +206,9 @@ async fn enter(server: SocketAddr, secret: &Secret, session: Option<&str>, guest
         name: guest.name.map(str::to_string),
         port: listener.local_addr().map_err(fail)?.port(),
         reason: guest.reason.map(str::to_string),
+        want: guest.want,
+        seeks: guest.seeks,
+        back: guest.back,
         ..Hello::new(guest.role, nonce())
     };
     let welcome = greet(&mut stream, secret, hello, &format!("the server {server}")).await?;

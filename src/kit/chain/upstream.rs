@@ -13,7 +13,7 @@ use super::chunk::End;
 use super::frame::{self, DIGEST, HEADER, Header, Kind};
 use super::gate::{Doorkeeper, accept};
 use super::handshake::{Guest, hear, refuse, welcome};
-use super::message::Role;
+use super::message::{ANYWHERE, Role};
 use super::proof::Secret;
 use super::store::Store;
 use super::wire::{WireError, fill};
@@ -103,7 +103,7 @@ pub async fn take(mut found: mpsc::Receiver<Link>, session: String, store: Arc<S
 
 /// Until the whole stream is here and everywhere behind, and the node in front knows.
 async fn pull(link: &mut Link, session: &str, store: &Store) -> Result<(), WireError> {
-    let at = store.look(|ledger| ledger.high());
+    let at = if store.is_open() { ANYWHERE } else { store.look(|ledger| ledger.high()) };
     if !welcome(&mut link.stream, &link.guest, session, at).await {
         return Err(WireError::Io(std::io::ErrorKind::BrokenPipe.into()));
     }
@@ -163,18 +163,20 @@ async fn read(reader: &mut (impl tokio::io::AsyncRead + Unpin), store: &Store) -
     let high = store.look(|ledger| ledger.high());
     match header.kind {
         Kind::Ping => Ok(header.verify(&start)?),
-        Kind::Data if header.offset == high && store.end().is_none() => {
+        Kind::Data if (header.offset == high || store.is_open()) && store.end().is_none() => {
             let Some(mut chunk) = store.room(header.length).await else { return Err(WireError::Unexpected) };
             fill(reader, chunk.space(), QUIET).await?;
             chunk.receive(&header, &start)?;
+            store.begin(header.offset);
             store.push(chunk);
             Ok(())
         }
-        Kind::End if header.offset == high => {
+        Kind::End if header.offset == high || store.is_open() => {
             let mut frame = start.to_vec();
             frame.resize(HEADER + DIGEST, 0);
             fill(reader, &mut frame[HEADER..], QUIET).await?;
             header.verify(&frame)?;
+            store.begin(header.offset);
             let digest = frame[HEADER..].try_into().map_err(|_| WireError::Unexpected)?;
             if store.finish(End { length: header.offset, digest }) { Ok(()) } else { Err(WireError::Unexpected) }
         }

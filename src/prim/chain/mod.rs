@@ -43,8 +43,8 @@ pub mod module {
     /// It starts when `nodes` have joined, after `start_after` with whoever is there, or at a `chain::start`. A node that
     /// is gone is passed over. The report: `#{ session, source, bytes, seconds, mb_per_s, digest, arity, complete, repairs:
     /// [ #{ node, from, to, at, seconds } ], nodes: [ #{ name, address, position, round, joined, bytes, seconds, mb_per_s,
-    /// stalled, pause, digest, entries, warnings, failure } ] }`; `stalled` is how long the others waited for this node's sink, `pause`
-    /// the longest time in which it got nothing, both in seconds.
+    /// stalled, evicted, pause, digest, entries, warnings, failure } ] }`; `stalled` is how long the others waited for this node's sink, `pause`
+    /// the longest time in which it got nothing, both in seconds; `evicted` the MB/s of a sink that was served afterwards.
     ///
     /// # Options
     /// - `session` (text): the name under which nodes find it
@@ -63,8 +63,11 @@ pub mod module {
     /// - `release` (time): nodes that are through wait until all are, then leave with this pause between them; `"0s"`: all at
     ///   once. Unless said each leaves when it is through
     /// - `rounds` (text, "late"): nodes that come after the start get the whole stream in a round of their own where the
-    ///   source can be read again; `"keep"` keeps the session open for them until `chain::start`, `.start()` or the end of
+    ///   source can be read again (a disk joins the running chain, and gets what it missed afterwards); `"keep"` keeps the session open for them until `chain::start`, `.start()` or the end of
     ///   `timeout`
+    /// - `slow` (text, "wait"): a node for whose sink all others wait is named; with `"evict"`, where the others could go twice
+    ///   as fast, it leaves the chain too and gets the rest of the stream when they have it all. Takes a source that can be read
+    ///   again
     /// - `spool` (path): a file to keep the stream in as long as the session lasts; makes any source one that can be read again
     ///
     /// # Errors
@@ -116,8 +119,11 @@ pub mod module {
     /// - `release` (time): nodes that are through wait until all are, then leave with this pause between them; `"0s"`: all at
     ///   once. Unless said each leaves when it is through
     /// - `rounds` (text, "late"): nodes that come after the start get the whole stream in a round of their own where the
-    ///   source can be read again; `"keep"` keeps the session open for them until `chain::start`, `.start()` or the end of
+    ///   source can be read again (a disk joins the running chain, and gets what it missed afterwards); `"keep"` keeps the session open for them until `chain::start`, `.start()` or the end of
     ///   `timeout`
+    /// - `slow` (text, "wait"): a node for whose sink all others wait is named; with `"evict"`, where the others could go twice
+    ///   as fast, it leaves the chain too and gets the rest of the stream when they have it all. Takes a source that can be read
+    ///   again
     /// - `spool` (path): a file to keep the stream in as long as the session lasts; makes any source one that can be read again
     ///
     /// # Errors
