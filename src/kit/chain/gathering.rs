@@ -41,6 +41,12 @@ impl Session {
                 }
             }
         }
+        // Who stands at the door already is in.
+        while self.options.nodes.is_none()
+            && let Ok(arrival) = self.arrivals.try_recv()
+        {
+            self.enter(arrival);
+        }
         // The last of them may have left between the word to start and now.
         if self.members.is_empty() { Err(self.too_few()) } else { Ok(()) }
     }

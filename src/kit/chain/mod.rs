@@ -17,6 +17,7 @@ pub mod frame;
 mod gate;
 mod gathering;
 mod handshake;
+mod harm;
 mod knock;
 mod ledger;
 mod link;

@@ -12,6 +12,7 @@ use tokio::time::{Instant, interval};
 
 use super::feeder::{Feeder, Over};
 use super::message::{Message, Next, Plan, State, Want, clean, few};
+use super::offer;
 use super::peer::{Peer, Said};
 use super::proof::Secret;
 use super::receive::{Joined, ReceiveOptions};
@@ -69,7 +70,10 @@ pub async fn run(
     cancel: &Cancel,
 ) -> Result<Step> {
     let Joined { stream, server, session, listener } = joined;
-    (options.notes)(Level::Info, &format!("joined session `{session}` at {server}"));
+    // A server in the same process has just said so.
+    if !offer::is_here(&session, server.port()) {
+        (options.notes)(Level::Info, &format!("joined session `{session}` at {server}"));
+    }
     let address = stream.local_addr().map(|a| a.ip().to_canonical().to_string()).unwrap_or_default();
     let scope = match stream.local_addr() {
         Ok(std::net::SocketAddr::V6(own)) => own.scope_id(),
@@ -235,7 +239,13 @@ impl Node<'_> {
             self.store.open();
         }
         self.tasks.spawn(upstream::open(listener, secret, session.clone(), notes, newest, found));
-        self.tasks.spawn(upstream::take(arrived, session, self.store.clone(), self.news.clone()));
+        self.tasks.spawn(upstream::take(
+            arrived,
+            session,
+            self.store.clone(),
+            self.options.faults.clone(),
+            self.news.clone(),
+        ));
         self.feed(plan.seq, plan.next);
     }
 

@@ -165,6 +165,15 @@ impl Shared {
     }
 }
 
+/// Name and port of each session that this process offers.
+static HERE: Mutex<Vec<(String, u16)>> = Mutex::new(Vec::new());
+
+/// Whether this very process offers the session.
+pub(super) fn is_here(session: &str, port: u16) -> bool {
+    let here = HERE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    here.iter().any(|(name, at)| name == session && *at == port)
+}
+
 /// A session of this machine. Dropping it stops it.
 pub struct Offer {
     shared: Arc<Shared>,
@@ -218,6 +227,7 @@ impl Offer {
             rounds: Mutex::default(),
             view: Mutex::new((Phase::Gathering, Vec::new())),
         });
+        HERE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((options.session.clone(), address.port()));
         let cancel = Cancel::new();
         let (arrivals, queue) = mpsc::channel(16);
         let door = gate::open(listener, shared.clone(), arrivals);
@@ -293,6 +303,8 @@ impl Offer {
 impl Drop for Offer {
     fn drop(&mut self) {
         self.cancel.set();
+        let mut here = HERE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        here.retain(|(name, port)| *name != self.shared.session || *port != self.address.port());
     }
 }
 

@@ -1,6 +1,7 @@
 //! A node's way into a session.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -8,6 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::channel::Channel;
 use super::handshake::greet;
+use super::harm::Harmed;
 use super::message::{Hello, Role, Want};
 use super::node::Step;
 use super::proof::{Secret, nonce};
@@ -46,6 +48,8 @@ pub struct ReceiveOptions {
     pub buffer: u64,
     /// How long others wait for a sink that takes nothing at all; ten times as long where a disk is at work.
     pub stall: Duration,
+    /// A folder whose files say what is to go wrong at this node, for a rehearsal of failures.
+    pub faults: Option<PathBuf>,
     pub notes: Notes,
 }
 
@@ -60,6 +64,7 @@ impl ReceiveOptions {
             address: None,
             buffer: super::BUFFER,
             stall: super::STALL,
+            faults: None,
             notes: super::no_notes(),
         }
     }
@@ -86,6 +91,10 @@ pub fn receive(
     async move {
         let secret = Secret::for_session(options.token.as_deref(), options.encrypt)?;
         let store = Store::new(options.buffer, true);
+        let sink = match &options.faults {
+            Some(folder) => Box::new(Harmed::new(sink, folder.clone())),
+            None => sink,
+        };
         let seeks = sink.can_seek();
         let mut thread = SinkThread::start(sink, store.clone(), worker)?;
         let mut until = Instant::now() + options.timeout;

@@ -1,5 +1,6 @@
 //! The receiving end of a data connection: who may feed this node, and what it sends.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,7 +18,7 @@ use super::message::{ANYWHERE, Role};
 use super::proof::Secret;
 use super::store::Store;
 use super::wire::{WireError, fill};
-use super::{Notes, PING, QUIET};
+use super::{Notes, PING, QUIET, harm};
 use crate::host::{Fault, format_size};
 
 /// Acknowledgements go out after so much of the buffer, at the latest after [`LATEST`].
@@ -72,7 +73,13 @@ pub async fn open(
 }
 
 /// Takes the stream from whoever is in front, link after link, the newest one at a time. Never ends.
-pub async fn take(mut found: mpsc::Receiver<Link>, session: String, store: Arc<Store>, tell: mpsc::Sender<News>) {
+pub async fn take(
+    mut found: mpsc::Receiver<Link>,
+    session: String,
+    store: Arc<Store>,
+    faults: Option<PathBuf>,
+    tell: mpsc::Sender<News>,
+) {
     let mut current: Option<Link> = None;
     loop {
         let Some(link) = &mut current else {
@@ -90,7 +97,7 @@ pub async fn take(mut found: mpsc::Receiver<Link>, session: String, store: Arc<S
                 Some(_) => {}
                 None => return,
             },
-            result = pull(link, &session, &store) => {
+            result = pull(link, &session, &store, faults.as_deref()) => {
                 current = None;
                 let at = format_size(store.look(|ledger| ledger.high()));
                 if let Err(error) = result {
@@ -102,7 +109,7 @@ pub async fn take(mut found: mpsc::Receiver<Link>, session: String, store: Arc<S
 }
 
 /// Until the whole stream is here and everywhere behind, and the node in front knows.
-async fn pull(link: &mut Link, session: &str, store: &Store) -> Result<(), WireError> {
+async fn pull(link: &mut Link, session: &str, store: &Store, faults: Option<&Path>) -> Result<(), WireError> {
     let at = if store.is_open() { ANYWHERE } else { store.look(|ledger| ledger.high()) };
     if !welcome(&mut link.stream, &link.guest, session, at).await {
         return Err(WireError::Io(std::io::ErrorKind::BrokenPipe.into()));
@@ -112,7 +119,7 @@ async fn pull(link: &mut Link, session: &str, store: &Store) -> Result<(), WireE
     let mut reader = tokio::io::BufReader::with_capacity(READ, reader);
     let read = async {
         loop {
-            read(&mut reader, store).await?;
+            read(&mut reader, store, faults).await?;
         }
     };
     tokio::select! {
@@ -156,7 +163,11 @@ async fn acknowledge(writer: &mut (impl AsyncWriteExt + Unpin), store: &Store) -
 }
 
 /// The next frame of the stream.
-async fn read(reader: &mut (impl tokio::io::AsyncRead + Unpin), store: &Store) -> Result<(), WireError> {
+async fn read(
+    reader: &mut (impl tokio::io::AsyncRead + Unpin),
+    store: &Store,
+    faults: Option<&Path>,
+) -> Result<(), WireError> {
     let mut start = [0; HEADER];
     fill(reader, &mut start, QUIET).await?;
     let header = Header::parse(&start)?;
@@ -166,6 +177,9 @@ async fn read(reader: &mut (impl tokio::io::AsyncRead + Unpin), store: &Store) -
         Kind::Data if (header.offset == high || store.is_open()) && store.end().is_none() => {
             let Some(mut chunk) = store.room(header.length).await else { return Err(WireError::Unexpected) };
             fill(reader, chunk.space(), QUIET).await?;
+            if let Some(folder) = faults {
+                harm::damage(folder, chunk.space());
+            }
             chunk.receive(&header, &start)?;
             store.begin(header.offset);
             store.push(chunk);

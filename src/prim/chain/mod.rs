@@ -162,6 +162,8 @@ pub mod module {
     /// - `buffer` (size, "32MiB"): bytes of the stream held at most
     /// - `stall` (time, "3s"): how long the others wait for a sink that takes nothing at all; ten times as long where a
     ///   disk is at work below it
+    /// - `faults` (path): for rehearsals of failures, see `std/faults`: a folder where the file `corrupt` has the next frame
+    ///   come damaged, `slow` holds the MB/s that the sink takes, and `wedge` stops it
     ///
     /// # Errors
     /// - `chain.timeout`: no such session in time
@@ -194,6 +196,7 @@ pub mod module {
         options.address = local(&opts)?;
         options.buffer = buffer(&opts)?;
         options.stall = opts.time("stall")?.unwrap_or(options.stall);
+        options.faults = opts.path("faults")?;
         options.notes = notes(&host);
         let effect = Effect::new("chain.receive", sink.name(), Weight::Change);
         let report = host.perform(effect, || receive_into(&host, sink.take()?, options))?;
