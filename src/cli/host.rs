@@ -86,8 +86,10 @@ pub fn on_host(
     body: impl FnOnce(&Host, &Arc<Terminal>) -> Result<(), Box<Report>> + Send,
 ) -> Exit {
     caretaker::enable();
-    // Its blocking threads run what servers ask of scripts.
+    // Its blocking threads run what servers ask of scripts: as many as two servers full of clients have questions, so that
+    // none waits for another's closure.
     let builder = &mut tokio::runtime::Builder::new_multi_thread();
+    builder.max_blocking_threads(1024);
     let runtime = match builder.worker_threads(workers()).thread_stack_size(STACK).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -40,7 +40,7 @@ pub enum Refusal {
 /// A list may be given in pieces; of anything else the last one counts.
 fn joined(param: &Param, mut values: Vec<Dynamic>) -> Dynamic {
     match param.kind {
-        Kind::List => values.into_iter().flat_map(Dynamic::cast::<Array>).collect::<Array>().into(),
+        Kind::List | Kind::Hosts => values.into_iter().flat_map(Dynamic::cast::<Array>).collect::<Array>().into(),
         _ => values.pop().unwrap_or_else(|| param.value.clone()),
     }
 }
@@ -75,7 +75,8 @@ fn arg(param: &Param) -> Arg {
         help = format!("{help} [default: {value}]").trim().to_string();
     }
     // clap checks and shows the choices of a single value; those of a list are shown as clap would.
-    if param.kind == Kind::List && !param.choices.is_empty() {
+    let list = matches!(param.kind, Kind::List | Kind::Hosts);
+    if list && !param.choices.is_empty() {
         help = format!("{help} [possible values: {}]", param.choices.join(", ")).trim().to_string();
     }
     let arg = Arg::new(param.name.clone()).long(param.name.replace('_', "-")).help(help).required(param.required);
@@ -89,7 +90,7 @@ fn arg(param: &Param) -> Arg {
             .hide_possible_values(true),
         _ => arg.action(ArgAction::Append).value_name(param.kind.to_string().to_uppercase()).allow_hyphen_values(true),
     };
-    match param.choices.is_empty() || param.kind == Kind::List {
+    match param.choices.is_empty() || list {
         true => arg,
         false => arg.value_parser(PossibleValuesParser::new(param.choices.clone())),
     }

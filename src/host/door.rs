@@ -75,6 +75,9 @@ impl Host {
 
     /// Writes down a happening that no script asked for: a lease given, a file served, a hold released.
     pub fn note(&self, verb: &str, object: &str, failed: Option<&Fault>) {
+        if !self.journal().is_open() {
+            return;
+        }
         let entry = journal::Entry::new(std::time::SystemTime::now(), Default::default(), verb, object, failed);
         if let Err(fault) = self.journal().write(&entry) {
             self.log(super::Level::Warn, &fault.message);

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
@@ -47,7 +48,7 @@ impl<'a> Entry<'a> {
 
 /// Empty until [`Journal::open`]: lines before that are not kept.
 #[derive(Default)]
-pub struct Journal(Mutex<Vec<(PathBuf, File)>>);
+pub struct Journal(Mutex<Vec<(PathBuf, File)>>, AtomicBool);
 
 impl Journal {
     /// Appends to `path` from now on, beside any file already open. The same file twice is the same journal.
@@ -59,7 +60,13 @@ impl Journal {
         if !files.iter().any(|(known, _)| *known == path) {
             files.push((path, file));
         }
+        self.1.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Whether what is written now is kept.
+    pub fn is_open(&self) -> bool {
+        self.1.load(Ordering::Relaxed)
     }
 
     /// One `write` call a line, so that lines of several processes do not mix.

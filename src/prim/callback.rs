@@ -44,6 +44,11 @@ impl Callback {
 
     /// Calls it on this thread, with an engine of this thread's own. The error keeps its place in the script.
     pub fn call_raw(&self, args: Vec<Dynamic>) -> Raw<Dynamic> {
+        self.call_own(args.into_iter().map(detach).collect())
+    }
+
+    /// As above, of values that were made for this call and share nothing.
+    fn call_own(&self, args: Vec<Dynamic>) -> Raw<Dynamic> {
         let Inner { ground, context, closure } = &*self.0;
         let engine = ENGINE.with_borrow_mut(|slot| match slot {
             Some(engine) => engine.clone(),
@@ -51,17 +56,17 @@ impl Callback {
         });
         #[expect(deprecated)]
         let ctx = context.create_context(&engine);
-        let args: Vec<Dynamic> = args.into_iter().map(detach).collect();
         Ok(keeping_place(|| closure.call_raw(&ctx, None, args))?.flatten())
     }
 
     /// A decision that a server waits for: bounded in time, its failure a fault that names the place in the script.
+    /// `args` share nothing mutable with anything.
     ///
     /// # Errors
     /// The closure's fault; `host.late` when `limit` is over.
     pub fn call(&self, args: Vec<Dynamic>, limit: Duration) -> Result<Dynamic> {
         let worker = Worker { deadline: Some(Instant::now() + limit), ..Worker::current() };
-        worker.run(|| self.call_raw(args)).map_err(|error| {
+        worker.run(|| self.call_own(args)).map_err(|error| {
             let mut fault = fault_of(&error);
             let place = self.0.ground.scripts.place(&error);
             if !place.is_empty() {

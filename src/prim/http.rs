@@ -4,20 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::prelude::*;
-use super::served::{Inbox, binds, data_of, inbox, reads, shown, text_or_blob};
-use crate::host::Hold;
+use super::served::{HttpServer, Inbox, binds, data_of, inbox, reads, shown, text_or_blob};
 use crate::kit::http::{self, Fetch, Identity, Method, Options, Payload, Settings};
 
 pub fn types(engine: &mut Engine) {
     engine.register_type_with_name::<HttpServer>("httpserver");
-}
-
-/// A running server; it ends with its last copy.
-#[derive(Clone)]
-pub struct HttpServer {
-    server: Arc<http::Server>,
-    hold: Arc<Hold>,
-    secure: bool,
 }
 
 impl Planned for Arc<http::Server> {}

@@ -27,6 +27,7 @@ mod net;
 mod node;
 mod proc;
 mod step;
+mod stores;
 mod stream;
 mod table;
 mod tar;

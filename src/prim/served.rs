@@ -6,7 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::prelude::*;
+use crate::host::Hold;
+use crate::kit::http;
 use crate::kit::served::{Read, Reads, Request, Write, Writes};
+
+/// A running HTTP server; it ends with its last copy. It stands here because a TFTP server takes it along.
+#[derive(Clone)]
+pub struct HttpServer {
+    pub server: Arc<http::Server>,
+    pub hold: Arc<Hold>,
+    pub secure: bool,
+}
 
 /// As long as a client waits before it asks again.
 const DECISION: Duration = Duration::from_secs(5);

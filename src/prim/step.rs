@@ -4,24 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::prelude::*;
+use super::stores::Store;
 use crate::kit::nodeset;
 use crate::kit::step::{self, Form, Remote, Steps};
 
 pub fn types(engine: &mut Engine) {
     engine.register_type_with_name::<Store>("store");
-}
-
-/// A folder of step files, here or on a server. Copies are the same folder.
-#[derive(Clone)]
-pub struct Store(Steps);
-
-impl Planned for Store {
-    fn planned(effect: &Effect<'_>) -> Result<Self> {
-        // Nothing is written to a folder that is not there yet, so looking into it is enough.
-        let dir = Path::new(&effect.object);
-        let dir = if dir.is_dir() { dir } else { Path::new(".") };
-        Ok(Store(Steps::Folder(step::Store::open(dir, Form::Word, false)?)))
-    }
 }
 
 /// Which try it was; a plan is at its first.
@@ -53,6 +41,16 @@ fn hosts_of(hosts: Dynamic) -> Result<Vec<String>> {
         names.extend(nodeset::expand(&set.into_immutable_string().map_err(|_| wrong())?)?);
     }
     Ok(names)
+}
+
+/// The same, where each is a host, and a text names at least one.
+fn checked_hosts(hosts: Dynamic) -> Result<Vec<String>> {
+    let text = hosts.is_string();
+    let names = hosts_of(hosts)?;
+    if text && names.is_empty() {
+        step::check_host("")?;
+    }
+    names.iter().try_for_each(|host| step::check_host(host)).map(|()| names)
 }
 
 #[export_module]
@@ -97,12 +95,13 @@ pub mod module {
         remote_with(ctx, server, Map::new())
     }
 
-    /// The step files of a server (`"host"` or `"host:port"`), read and written over TFTP from a node, as the scripts of
-    /// both old systems do. What a node may read and write the server decides; with std/netboot its own step, nothing
-    /// else. Nothing is asked before `.get`, `.set` or `.wait`.
+    /// The step files of a server, read and written from a node: over TFTP (`"host"` or `"host:port"`), as the scripts of
+    /// both old systems do, or over HTTP (`"http://host"`). What a node may read and write the server decides; with
+    /// std/netboot its own step, nothing else. Nothing is asked before `.get`, `.set` or `.wait`.
     ///
     /// # Options
     /// - `dir` (text, "steps"): the folder on the server
+    /// - `ca` (path, the system's): certificates to trust for `https`, PEM: an authority's, or the server's very own
     /// - `form` (text, "word"): how words are written: "word", or "kaboot" for `set "ready" $step`
     ///
     /// # Errors
@@ -117,13 +116,15 @@ pub mod module {
     /// steps.set("node1", "ready");
     /// steps.get("node1")                        // => "ready"
     /// steps.all()                               // => throws step.remote
+    /// let web = http::serve(#{ bind: "127.0.0.1:0", root: ".", put: "." });
+    /// step::remote(web.url).get("node1")        // => "ready"
     /// ```
     #[rhai_fn(name = "remote", return_raw)]
     pub fn remote_with(ctx: NativeCallContext, server: &str, options: Map) -> Raw<Store> {
         host_of(&ctx);
         let opts = options_of(&ctx, "step::remote", options)?;
         let dir = opts.text("dir")?.unwrap_or_else(|| "steps".into());
-        Ok(Store(Steps::Remote(Remote::new(server, &dir, form_of(&opts)?))))
+        Ok(Store(Steps::Remote(Remote::new(server, &dir, form_of(&opts)?, opts.path("ca")?))))
     }
 
     /// As below, a boot being what happens within 10 s.
@@ -177,10 +178,11 @@ pub mod module {
         Ok(store.0.get(&host, host_name)?.map_or(Dynamic::UNIT, Dynamic::from))
     }
 
-    /// Puts a host at a step: one word. A reader sees the old word or the new one, never half of it.
+    /// Puts a host, or all of a node set or a list, at a step: one word. A reader sees the old word or the new one, never half
+    /// of it. Nothing is written where one of the names is none.
     ///
     /// # Errors
-    /// - `step.host`, `step.word`: not a host, not a word
+    /// - `step.host`, `node.set`, `step.word`: not a host, not a node set, not a word
     /// - `step.write`: the file cannot be written
     ///
     /// # Example
@@ -189,18 +191,24 @@ pub mod module {
     /// steps.set("10.0.0.7", "ready");
     /// steps.get("10.0.0.7")                     // => "ready"
     /// steps.set("10.0.0.7", "two words")        // => throws step.word
+    /// steps.set("node[1-2]", "install");
+    /// steps.get("node2")                        // => "install"
     /// ```
     #[rhai_fn(global, return_raw)]
-    pub fn set(ctx: NativeCallContext, store: &mut Store, host_name: &str, word: &str) -> Raw<()> {
+    pub fn set(ctx: NativeCallContext, store: &mut Store, hosts: Dynamic, word: &str) -> Raw<()> {
         let host = host_of(&ctx);
-        let effect = Effect::new("step.set", format!("{host_name} {word}"), Weight::Change);
-        Ok(host.perform(effect, || store.0.set(&host, host_name, word))?)
+        let names = checked_hosts(hosts)?;
+        for name in &names {
+            let effect = Effect::new("step.set", format!("{name} {word}"), Weight::Change);
+            host.perform(effect, || store.0.set(&host, name, word))?;
+        }
+        Ok(())
     }
 
-    /// Forgets the step of a host; one that has none is fine.
+    /// Forgets the step of a host, or of all of a node set or a list; one that has none is fine.
     ///
     /// # Errors
-    /// - `step.host`, `step.write`
+    /// - `step.host`, `node.set`, `step.write`
     ///
     /// # Example
     /// ```rhai
@@ -210,10 +218,13 @@ pub mod module {
     /// steps.get("node1")                        // => ()
     /// ```
     #[rhai_fn(global, return_raw)]
-    pub fn clear(ctx: NativeCallContext, store: &mut Store, host_name: &str) -> Raw<()> {
+    pub fn clear(ctx: NativeCallContext, store: &mut Store, hosts: Dynamic) -> Raw<()> {
         let host = host_of(&ctx);
         let folder = store.0.folder("forget a step")?;
-        Ok(host.perform(Effect::new("step.clear", host_name, Weight::Change), || folder.clear(host_name))?)
+        for name in &checked_hosts(hosts)? {
+            host.perform(Effect::new("step.clear", name, Weight::Change), || folder.clear(name))?;
+        }
+        Ok(())
     }
 
     /// All hosts that have a step, as a map.

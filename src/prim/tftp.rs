@@ -1,13 +1,17 @@
 //! `tftp`: a server for boot files, and a client.
 
+use std::future::Future;
 use std::path::Path;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use super::prelude::*;
-use super::served::{Inbox, binds, data_of, inbox, reads, shown, text_or_blob};
+use super::served::{HttpServer, Inbox, binds, data_of, inbox, reads, shown, text_or_blob};
 use crate::host::Hold;
-use crate::kit::tftp::{self, Settings, client};
+use crate::kit::net::Events;
+use crate::kit::tftp::{self, Event, Settings, client};
 
 pub fn types(engine: &mut Engine) {
     engine.register_type_with_name::<TftpServer>("tftpserver");
@@ -18,6 +22,14 @@ pub fn types(engine: &mut Engine) {
 pub struct TftpServer {
     server: Arc<tftp::Server>,
     hold: Arc<Hold>,
+    /// HTTP servers that it takes along.
+    joined: Arc<Mutex<Vec<HttpServer>>>,
+}
+
+impl TftpServer {
+    fn joined(&self) -> Vec<HttpServer> {
+        self.joined.lock().map(|joined| joined.clone()).unwrap_or_default()
+    }
 }
 
 impl Planned for Arc<tftp::Server> {}
@@ -100,7 +112,7 @@ pub mod module {
             held.stop();
             Ok(())
         });
-        Ok(TftpServer { server, hold: Arc::new(hold) })
+        Ok(TftpServer { server, hold: Arc::new(hold), joined: Arc::default() })
     }
 
     /// The port it listens on.
@@ -150,7 +162,44 @@ pub mod module {
     #[rhai_fn(global, return_raw)]
     pub fn stop(ctx: NativeCallContext, server: &mut TftpServer) -> Raw<()> {
         host_of(&ctx);
+        for joined in server.joined() {
+            joined.hold.release()?;
+        }
         Ok(server.hold.release()?)
+    }
+
+    /// Takes an HTTP server along: what happens there comes out of `next` as well, and `stop` ends both. std/netboot
+    /// answers over both so.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let server = tftp::serve(#{ bind: "127.0.0.1:0", root: "." });
+    /// let web = http::serve(#{ bind: "127.0.0.1:0", get: |req| "x" });
+    /// server.join(web);
+    /// http::get(web.url + "a");
+    /// let event = server.next();
+    /// `${event.kind} ${event.path}`             // => "get a"
+    /// ```
+    #[rhai_fn(global, return_raw)]
+    pub fn join(ctx: NativeCallContext, server: &mut TftpServer, other: HttpServer) -> Raw<()> {
+        host_of(&ctx);
+        if let Ok(mut joined) = server.joined.lock() {
+            joined.push(other);
+        }
+        Ok(())
+    }
+
+    /// The HTTP servers that it takes along, as `join` was given them.
+    ///
+    /// # Example
+    /// ```rhai
+    /// let server = tftp::serve(#{ bind: "127.0.0.1:0", root: "." });
+    /// server.join(http::serve(#{ bind: "127.0.0.1:0", root: "." }));
+    /// server.joined[0].port > 0                 // => true
+    /// ```
+    #[rhai_fn(global, get = "joined", pure)]
+    pub fn joined(server: &mut TftpServer) -> Array {
+        TftpServer::joined(server).into_iter().map(Dynamic::from).collect()
     }
 
     /// As below, without an end.
@@ -162,7 +211,7 @@ pub mod module {
     /// The next happening: `#{ event, kind, path, client, bytes, seconds, rate, message }`, event one of `started`,
     /// `finished`, `aborted`, `refused`, `failed`, kind `read` or `write`; `()` when the time is over or the server has
     /// ended. A file counts as finished when the client has acknowledged its last block, or has been told that what it
-    /// wrote is safely stored. `rate` is in 10^6 bytes a second, `message` why it did not finish: a boot ROM that only
+    /// wrote is safely stored. Servers that were joined tell theirs here, too, kind `get` or `put`. `rate` is in 10^6 bytes a second, `message` why it did not finish: a boot ROM that only
     /// asked for the size ends with `aborted`.
     ///
     /// # Options
@@ -179,8 +228,9 @@ pub mod module {
     pub fn next_with(ctx: NativeCallContext, server: &mut TftpServer, options: Map) -> Raw<Dynamic> {
         let host = host_of(&ctx);
         let timeout = options_of(&ctx, "tftpserver.next", options)?.time("timeout")?.unwrap_or(Duration::MAX);
-        let next = server.server.events().next();
-        let event = host.wait(async { Ok(tokio::time::timeout(timeout, next).await.ok().flatten()) })?;
+        let mut queues = vec![server.server.events().clone()];
+        queues.extend(server.joined().iter().map(|joined| joined.server.events().clone()));
+        let event = host.wait(async { Ok(tokio::time::timeout(timeout, first_of(&queues)).await.ok().flatten()) })?;
         Ok(event.map_or(Dynamic::UNIT, |event| to_dynamic(&event)))
     }
 
@@ -300,6 +350,24 @@ impl Planned for Fetched {
     fn planned(_: &Effect<'_>) -> Result<Self> {
         Ok(Fetched(client::Report::default()))
     }
+}
+
+/// The next event of any of these; `None` once all have ended.
+async fn first_of(queues: &[Events<Event>]) -> Option<Event> {
+    type Next = Pin<Box<dyn Future<Output = Option<Event>> + Send>>;
+    let mut nexts: Vec<Next> = queues.iter().map(|queue| Box::pin(queue.next()) as Next).collect();
+    std::future::poll_fn(|context| {
+        let mut at = 0;
+        while at < nexts.len() {
+            match nexts[at].as_mut().poll(context) {
+                Poll::Ready(Some(event)) => return Poll::Ready(Some(event)),
+                Poll::Ready(None) => drop(nexts.remove(at)),
+                Poll::Pending => at += 1,
+            }
+        }
+        if nexts.is_empty() { Poll::Ready(None) } else { Poll::Pending }
+    })
+    .await
 }
 
 fn open_source(path: &Path) -> Result<(Box<dyn std::io::Read + Send>, u64)> {

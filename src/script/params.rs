@@ -6,6 +6,7 @@ use std::time::Duration;
 use rhai::{AST, Dynamic, Expr, Map, Position, Stmt};
 
 use crate::host::{Fault, Result, format_size, parse_duration, parse_size};
+use crate::kit::nodeset;
 
 /// One entry of a recipe's `const PARAMS = [ .. ]`.
 #[derive(Debug, Clone)]
@@ -30,16 +31,19 @@ pub enum Kind {
     Time,
     Path,
     List,
+    /// Names of machines: a list, written as a node set.
+    Hosts,
     Flag,
 }
 
-const KINDS: [(&str, Kind); 7] = [
+const KINDS: [(&str, Kind); 8] = [
     ("text", Kind::Text),
     ("int", Kind::Int),
     ("size", Kind::Size),
     ("time", Kind::Time),
     ("path", Kind::Path),
     ("list", Kind::List),
+    ("hosts", Kind::Hosts),
     ("flag", Kind::Flag),
 ];
 
@@ -161,13 +165,31 @@ fn texts(value: &Dynamic) -> Option<Vec<String>> {
     list.into_iter().map(|item| item.into_string().ok()).collect()
 }
 
+/// What commas separate, without the blanks around and without empty ones; `\,` is a comma itself.
+fn pieces(text: &str) -> Vec<String> {
+    let (mut pieces, mut chars) = (vec![String::new()], text.chars().peekable());
+    while let Some(c) = chars.next() {
+        match c {
+            ',' => pieces.push(String::new()),
+            '\\' => pieces.last_mut().expect("one at least").push(chars.next_if_eq(&',').unwrap_or(c)),
+            c => pieces.last_mut().expect("one at least").push(c),
+        }
+    }
+    pieces.iter().map(|piece| piece.trim().to_string()).filter(|piece| !piece.is_empty()).collect()
+}
+
+/// As [`pieces`] takes them apart.
+fn joined(list: &[String]) -> String {
+    list.iter().map(|piece| piece.replace(',', "\\,")).collect::<Vec<_>>().join(",")
+}
+
 impl Kind {
     fn nothing(self) -> Dynamic {
         match self {
             Kind::Text | Kind::Path => "".into(),
             Kind::Int | Kind::Size => 0_i64.into(),
             Kind::Time => 0.0.into(),
-            Kind::List => rhai::Array::new().into(),
+            Kind::List | Kind::Hosts => rhai::Array::new().into(),
             Kind::Flag => false.into(),
         }
     }
@@ -199,10 +221,16 @@ impl Param {
                 })?;
                 time.as_secs_f64().into()
             }
-            Kind::List => {
-                let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-                items.map(|item| Dynamic::from(item.to_string())).collect::<rhai::Array>().into()
-            }
+            Kind::List => pieces(text).into_iter().map(Dynamic::from).collect::<rhai::Array>().into(),
+            Kind::Hosts => nodeset::expand(text)
+                .map_err(|fault| {
+                    let bad = bad(format!("takes a node set, not `{text}`: {}", fault.message));
+                    fault.hints.into_iter().fold(bad, Fault::hint)
+                })?
+                .into_iter()
+                .map(Dynamic::from)
+                .collect::<rhai::Array>()
+                .into(),
             Kind::Flag => match text {
                 "true" | "yes" | "on" => true.into(),
                 "false" | "no" | "off" => false.into(),
@@ -224,6 +252,12 @@ impl Param {
             Kind::Time if value.is_float() => Some(value.clone()),
             Kind::Flag if value.is_bool() => Some(value.clone()),
             Kind::List if texts(value).is_some() => Some(value.clone()),
+            // A list of sets, too; each name once.
+            Kind::Hosts => match texts(value) {
+                Some(list) => self.parse(&list.join(",")).ok(),
+                None if value.is_string() => self.parse(&value.to_string()).ok(),
+                None => None,
+            },
             Kind::Size | Kind::Time if value.is_string() => self.parse(&value.to_string()).ok(),
             _ => None,
         };
@@ -254,9 +288,45 @@ impl Param {
                 time.filter(|time| !time.is_zero())
                     .map(|time| humantime::format_duration(time).to_string().replace(' ', ""))
             }
-            Kind::List => texts(&self.value).filter(|list| !list.is_empty()).map(|list| list.join(",")),
+            Kind::List => texts(&self.value).filter(|list| !list.is_empty()).map(|list| joined(&list)),
+            Kind::Hosts => {
+                let list = texts(&self.value).filter(|list| !list.is_empty());
+                list.map(|list| nodeset::fold(list.iter().map(String::as_str)))
+            }
             Kind::Flag => self.value.as_bool().ok().filter(|on| *on).map(|_| "true".into()),
             _ => Some(self.value.to_string()).filter(|text| !text.is_empty()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn param(kind: Kind) -> Param {
+        let (name, value) = ("nodes".to_string(), kind.nothing());
+        Param { name, kind, value, help: String::new(), choices: Vec::new(), required: false }
+    }
+
+    #[test]
+    fn hosts_are_written_as_node_sets() {
+        let mut hosts = param(Kind::Hosts);
+        hosts.value = hosts.parse("icluster[08-11,20],gw").unwrap();
+        let names = ["icluster08", "icluster09", "icluster10", "icluster11", "icluster20", "gw"];
+        assert_eq!(texts(&hosts.value).unwrap(), names);
+        assert_eq!(hosts.shown().as_deref(), Some("icluster[08-11,20],gw"));
+        let several: Dynamic = vec![Dynamic::from("n[1-2]"), Dynamic::from("n2,m")].into();
+        assert_eq!(texts(&hosts.checked(&several).unwrap()).unwrap(), ["n1", "n2", "m"]);
+        let fault = hosts.parse("n[5-1]").unwrap_err();
+        assert_eq!(fault.kind, "args.value");
+        assert!(fault.message.ends_with("column 3 of the node set: `5-1` runs backwards"), "{}", fault.message);
+    }
+
+    #[test]
+    fn a_list_may_hold_a_comma() {
+        let mut list = param(Kind::List);
+        list.value = list.parse(r"a\,b, c,,d\").unwrap();
+        assert_eq!(texts(&list.value).unwrap(), ["a,b", "c", r"d\"]);
+        assert_eq!(list.shown().as_deref(), Some(r"a\,b,c,d\"));
     }
 }

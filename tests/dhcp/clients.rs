@@ -103,7 +103,7 @@ fn a_relay_is_answered_with_its_option() {
         options: [(53, vec![Kind::Discover as u8]), (82, vec![1, 4, b'p', b'o', b'r', b't'])].into(),
         ..Packet::default()
     };
-    relay.send_to(&question.encode().unwrap(), "10.77.0.1:67").unwrap();
+    relay.send_to(&question.encode(), "10.77.0.1:67").unwrap();
     let mut buffer = [0; 1500];
     let (length, _) = relay.recv_from(&mut buffer).unwrap();
     let offer = Packet::parse(&buffer[..length]).unwrap();

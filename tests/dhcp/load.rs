@@ -47,7 +47,7 @@ fn boot(rig: &Rig, count: usize, mut enough: impl FnMut(usize) -> bool + Send) -
         let socket = UdpSocket::bind("10.77.0.2:67").unwrap();
         nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::RcvBufForce, &(16 << 20)).unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-        let send = |packet: Packet| drop(socket.send_to(&packet.encode().unwrap(), (SERVER, 67)));
+        let send = |packet: Packet| drop(socket.send_to(&packet.encode(), (SERVER, 67)));
         let start = Instant::now();
         let mut clients: Vec<Client> = (0..count)
             .map(|number| {
@@ -175,7 +175,7 @@ fn a_flood_from_one_mac_does_not_starve_others() {
                         giaddr: [0; 4].into(),
                         ..question(0, None)
                     };
-                    let _ = socket.send_to(&packet.encode().unwrap(), (SERVER, 67));
+                    let _ = socket.send_to(&packet.encode(), (SERVER, 67));
                 }
             });
         });

@@ -20,7 +20,7 @@ fn three_boots(script: &str, loader: &str, install: &str, lilo: &str) {
         room.set_step(step);
         room.turn_page();
         let _machine = room.power_on(Firmware::Bios);
-        room.wait(&format!("finished {kernel}"));
+        room.wait(&format!("finished read {kernel}"));
     }
     room.set_step("ready");
     room.power_on(Firmware::Bios).expect("own disk", 0, BOOT);

@@ -50,7 +50,8 @@ impl Room {
             fs::copy(kernel(), room.path("root").join(name)).unwrap();
         }
         let recipe = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/netboot/room.rhai");
-        let log = File::create(room.path("log")).unwrap();
+        // At its end, wherever that is: see `turn_page`.
+        let log = File::options().create(true).append(true).open(room.path("log")).unwrap();
         let mut server = room.net.command(1, "setpriv");
         server.args(["--pdeathsig", "TERM"]).arg(kar()).args(["run", recipe, "--interface", TAP, "--address", SERVER]);
         server.args(["--bootfile", bootfile, "--script", script, "--root", "root"]).current_dir(&room.folder);
@@ -92,6 +93,15 @@ impl Room {
 
     /// Switches the node on. Its only disk says `own disk` on the console when the BIOS boots it.
     pub fn power_on(&self, firmware: Firmware) -> Machine {
+        self.start(firmware, &[])
+    }
+
+    /// Switches it on with UEFI that knows HTTP boot, and PXE not.
+    pub fn power_on_by_http(&self) -> Machine {
+        self.start(Firmware::Uefi, &["-fw_cfg", "name=opt/org.tianocore/IPv4PXESupport,string=n"])
+    }
+
+    fn start(&self, firmware: Firmware, more: &[&str]) -> Machine {
         let disk = self.path("disk.img");
         if !disk.exists() {
             own_disk(&disk);
@@ -102,6 +112,7 @@ impl Room {
         let rom = if firmware == Firmware::Uefi { ",romfile=" } else { "" };
         let device = format!("virtio-net-pci,netdev=net0,mac=52:54:00:4b:00:07,bootindex=1{rom}");
         hardware.other = ["-netdev".into(), netdev, "-device".into(), device].to_vec();
+        hardware.other.extend(more.iter().map(|word| word.to_string()));
         Machine::start_by(self.net.command(1, "setpriv"), &hardware)
     }
 }

@@ -108,8 +108,151 @@ fn any_decision() -> impl Strategy<Value = Decision> {
     prop_oneof![single(), menu]
 }
 
+/// What pxelinux makes of a configuration: keywords and the rest of their lines (doc/syslinux.txt); blanks at both ends go.
+fn pxelinux_reads(text: &str) -> Decision {
+    let lines: Vec<(String, &str)> = text
+        .split(['\n', '\r'])
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| line.split_once(' ').unwrap_or((line, "")))
+        .map(|(keyword, rest)| (keyword.to_ascii_uppercase(), rest.trim_start()))
+        .collect();
+    let value = |keyword: &str| lines.iter().find(|(known, _)| known == keyword).map_or("", |(_, rest)| rest);
+    let menu = lines.iter().any(|(keyword, rest)| keyword == "UI" && *rest == "menu.c32");
+    assert_eq!(value("DEFAULT"), "item0");
+    let starts: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].0 == "LABEL").collect();
+    let mut entries = Vec::new();
+    for (count, start) in starts.iter().enumerate() {
+        assert_eq!(lines[*start].1, format!("item{count}"));
+        let end = starts.get(count + 1).copied().unwrap_or(lines.len());
+        let (mut title, mut decision) = (String::new(), None);
+        for (keyword, rest) in &lines[start + 1..end] {
+            match (keyword.as_str(), &mut decision) {
+                ("MENU", None) => title = rest.strip_prefix("LABEL ").expect("a label").to_string(),
+                ("LINUX", None) => {
+                    let (kernel, none) = (rest.to_string(), String::new());
+                    decision = Some(Decision::Linux { kernel, initrd: Vec::new(), cmdline: none });
+                }
+                ("INITRD", Some(Decision::Linux { initrd, .. })) => {
+                    *initrd = rest.split(',').map(str::to_string).collect();
+                }
+                ("APPEND", Some(Decision::Linux { cmdline, .. })) => {
+                    *cmdline = if *rest == "-" { String::new() } else { rest.to_string() };
+                }
+                ("PXE", None) => decision = Some(Decision::Chain { path: rest.to_string() }),
+                ("LOCALBOOT", None) => decision = Some(Decision::Local {}),
+                other => panic!("{other:?} in\n{text}"),
+            }
+        }
+        entries.push(Entry { title, decision: decision.expect("a label boots something") });
+    }
+    if !menu {
+        assert_eq!((entries.len(), value("PROMPT")), (1, "0"));
+        return entries.remove(0).decision;
+    }
+    let title = lines.iter().find_map(|(keyword, rest)| rest.strip_prefix("TITLE ").filter(|_| keyword == "MENU"));
+    let timeout = value("TIMEOUT").parse::<u32>().expect("tenths of a second") / 10;
+    Decision::Menu { title: title.unwrap_or("").into(), timeout, entries }
+}
+
+/// What GRUB makes of a script: words (single quotes keep all in them), commands at line ends, `;`, `{` and `}` (GRUB manual,
+/// "Shell-like scripting"); anything that it would replace or run is none of a decision's.
+fn grub_reads(text: &str) -> Decision {
+    let mut lines: Vec<Vec<String>> = vec![Vec::new()];
+    let (mut word, mut quoted): (Option<String>, bool) = (None, false);
+    for c in text.chars() {
+        match c {
+            '\'' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            c if quoted => word.get_or_insert_default().push(c),
+            ' ' | '\n' => {
+                lines.last_mut().expect("one").extend(word.take());
+                if c == '\n' {
+                    lines.push(Vec::new());
+                }
+            }
+            '{' | '}' => word.get_or_insert_default().push(c),
+            '$' | '"' | '\\' | ';' | '&' | '|' | '<' | '>' | '#' | '*' | '?' | '[' | ']' | '`' | '\t' | '\r' => {
+                panic!("`{c}` outside of quotes in\n{text}")
+            }
+            c => word.get_or_insert_default().push(c),
+        }
+    }
+    assert!(!quoted && word.is_none(), "{text}");
+    lines.retain(|line| !line.is_empty());
+    let mut lines = lines.iter().map(|line| line.iter().map(String::as_str).collect::<Vec<_>>()).peekable();
+    let relative = |path: &str| path.strip_prefix('/').unwrap_or(path).to_string();
+    let mut block = |first: &[&str], next: &mut dyn FnMut() -> Vec<String>| match first {
+        ["exit"] => Decision::Local {},
+        ["chainloader", path] => {
+            assert_eq!(next(), ["boot"]);
+            Decision::Chain { path: relative(path) }
+        }
+        ["linux", kernel, words @ ..] => {
+            let cmdline = words.iter().map(|word| cmdline::quote(word)).collect::<Vec<_>>().join(" ");
+            let (mut initrd, mut last) = (Vec::new(), next());
+            if last[0] == "initrd" {
+                initrd = last[1..].iter().map(|path| relative(path)).collect();
+                last = next();
+            }
+            assert_eq!(last, ["boot"]);
+            Decision::Linux { kernel: relative(kernel), initrd, cmdline }
+        }
+        other => panic!("{other:?} in\n{text}"),
+    };
+    let owned = |line: Vec<&str>| line.into_iter().map(str::to_string).collect::<Vec<String>>();
+    let first = lines.next().expect("a command");
+    if first != ["set", "default=0"] {
+        let decision = block(&first, &mut || owned(lines.next().expect("a command")));
+        assert!(lines.next().is_none(), "{text}");
+        return decision;
+    }
+    let timeout = lines.next().expect("a timeout")[1].strip_prefix("timeout=").expect("one").parse::<i64>().unwrap();
+    let title = lines.next_if(|line| line[0] == "echo").map_or("", |line| line[1]);
+    let mut entries = Vec::new();
+    while let Some(line) = lines.next() {
+        let ["menuentry", title, "{"] = line[..] else { panic!("{line:?} in\n{text}") };
+        let first = lines.next().expect("a command");
+        let decision = block(&first, &mut || owned(lines.next().expect("a command")));
+        assert_eq!(lines.next().expect("its end"), ["}"]);
+        entries.push(Entry { title: title.into(), decision });
+    }
+    Decision::Menu { title: title.into(), timeout: timeout.max(0) as u32, entries }
+}
+
+/// A decision as GRUB is told it: paths from the root of its server, each word of a command line in quotes of its own.
+fn as_grub_has_it(decision: Decision) -> Decision {
+    let relative =
+        |path: String| if path.len() > 1 { path.strip_prefix('/').unwrap_or(&path).to_string() } else { path };
+    match decision {
+        Decision::Linux { kernel, initrd, cmdline } => Decision::Linux {
+            kernel: relative(kernel),
+            initrd: initrd.into_iter().map(relative).collect(),
+            cmdline: cmdline::words(&cmdline).iter().map(|word| cmdline::quote(word)).collect::<Vec<_>>().join(" "),
+        },
+        Decision::Chain { path } => Decision::Chain { path: relative(path) },
+        Decision::Menu { title, timeout, entries } => {
+            let told = |Entry { title, decision }| Entry { title, decision: as_grub_has_it(decision) };
+            Decision::Menu { title, timeout, entries: entries.into_iter().map(told).collect() }
+        }
+        other => other,
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn pxelinux_and_grub_read_the_decision_that_was_rendered(decision in any_decision()) {
+        if let Ok(text) = render(&decision, Flavour::Pxelinux) {
+            prop_assert_eq!(pxelinux_reads(&text), decision.clone(), "{}", text);
+        }
+        if let Ok(text) = render(&decision, Flavour::Grub) {
+            prop_assert_eq!(as_grub_has_it(grub_reads(&text)), as_grub_has_it(decision), "{}", text);
+        }
+    }
 
     #[test]
     fn a_rendered_decision_reads_back(decision in any_decision()) {

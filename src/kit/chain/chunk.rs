@@ -1,10 +1,11 @@
 //! Pieces of the stream on their way, and the bound on how much of it there is at once.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::frame::{self, CHUNK, FrameError, HEADER, Header, Kind};
+use super::frame::{self, FrameError, HEADER, Header, Kind};
+use super::pool::{Buffer, LARGEST, Pool, memory};
 
 /// The memory of one node or server: so many bytes and no more. Whoever wants to read the next piece waits until an old
 /// one is let go; that is all the back-pressure there is.
@@ -15,20 +16,12 @@ pub struct Budget {
     pool: Pool,
 }
 
-/// Buffers of the full size for use again: memory fresh from the kernel costs more than all else that is done with it.
-#[derive(Clone)]
-struct Pool {
-    free: Arc<Mutex<Vec<Vec<u8>>>>,
-    /// As many are kept while nobody needs them.
-    most: usize,
-}
-
 /// The least that is taken for a budget: what holds two pieces of any size.
-pub const LEAST: u64 = 2 * (CHUNK as u64 + 1024);
+pub const LEAST: u64 = 2 * LARGEST as u64;
 
 /// One frame of data, ready to be sent on as it stands.
 pub struct Chunk {
-    buffer: Vec<u8>,
+    buffer: Buffer,
     /// Bytes of the frame.
     length: usize,
     offset: u64,
@@ -44,23 +37,15 @@ fn kib(bytes: u64) -> usize {
 
 impl Budget {
     pub fn new(bytes: u64) -> Self {
-        let most = usize::try_from(bytes / 4 / CHUNK as u64).unwrap_or(usize::MAX).max(2);
-        let pool = Pool { free: Arc::default(), most };
-        Budget { room: Arc::new(Semaphore::new(kib(bytes.max(LEAST)))), pool }
+        let bytes = bytes.max(LEAST);
+        Budget { room: Arc::new(Semaphore::new(kib(bytes))), pool: Pool::new(bytes) }
     }
 
     /// Room for a frame with a payload of `bytes`, once there is some; `None` after [`Budget::close`].
     pub async fn chunk(&self, bytes: usize) -> Option<Chunk> {
-        let permits = kib(bytes as u64) as u32;
+        let permits = kib(memory(bytes) as u64) as u32;
         let room = self.room.clone().acquire_many_owned(permits).await.ok()?;
-        let pooled = bytes > CHUNK / 2;
-        let buffer = match pooled {
-            true => {
-                self.pool.free.lock().ok().and_then(|mut pool| pool.pop()).unwrap_or_else(|| vec![0; HEADER + CHUNK])
-            }
-            false => vec![0; HEADER + bytes],
-        };
-        let pool = pooled.then(|| self.pool.clone());
+        let (buffer, pool) = (self.pool.take(bytes), Some(self.pool.clone()));
         Some(Chunk { buffer, length: HEADER + bytes, offset: 0, span: 0, packed: false, pool, _room: Some(room) })
     }
 
@@ -79,6 +64,11 @@ impl Chunk {
     /// Where the payload goes, as long as was asked for.
     pub fn space(&mut self) -> &mut [u8] {
         &mut self.buffer[HEADER..self.length]
+    }
+
+    /// The same and so much behind it that the header of the next frame can come in the same read.
+    pub fn space_and_more(&mut self) -> &mut [u8] {
+        &mut self.buffer[HEADER..self.length + HEADER]
     }
 
     /// Makes it the frame of the first `length` bytes of its space. `packed`: what they stand for.
@@ -102,8 +92,8 @@ impl Chunk {
     pub fn tail(&self, at: u64) -> Option<Chunk> {
         let skip =
             usize::try_from(at.checked_sub(self.offset)?).ok().filter(|skip| !self.packed && *skip < self.span)?;
-        let buffer = frame::encode(Kind::Data, at, &self.payload()[skip..]);
-        let (length, span) = (buffer.len(), self.span - skip);
+        let frame = frame::encode(Kind::Data, at, &self.payload()[skip..]);
+        let (buffer, length, span) = (Buffer::from(&frame[..]), frame.len(), self.span - skip);
         Some(Chunk { buffer, length, offset: at, span, packed: false, pool: None, _room: None })
     }
 
@@ -136,11 +126,8 @@ impl Chunk {
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        let Some(pool) = &self.pool else { return };
-        if let Ok(mut free) = pool.free.lock()
-            && free.len() < pool.most
-        {
-            free.push(std::mem::take(&mut self.buffer));
+        if let Some(pool) = &self.pool {
+            pool.give(std::mem::take(&mut self.buffer));
         }
     }
 }

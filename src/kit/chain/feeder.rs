@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::lane::Lane;
 use super::link;
 use super::message::Next;
 use super::proof::Secret;
@@ -32,6 +33,7 @@ pub struct Feeder {
     /// The number of the interface that leads to the others, where addresses of one link are used.
     pub scope: u32,
     links: BTreeMap<usize, (u64, AbortHandle)>,
+    lane: Lane,
     tasks: JoinSet<()>,
     tell: mpsc::UnboundedSender<Over>,
 }
@@ -51,6 +53,7 @@ impl Feeder {
             local,
             scope: 0,
             links: BTreeMap::new(),
+            lane: Lane::start(),
             tasks: JoinSet::new(),
             tell,
         };
@@ -82,14 +85,20 @@ impl Feeder {
             let (position, epoch) = (next.position, next.epoch);
             let (store, session, tell) = (self.store.clone(), self.session.clone(), self.tell.clone());
             let (secret, local) = (self.secret.clone(), self.local);
-            let task = self.tasks.spawn(async move {
+            let work = async move {
                 tokio::time::sleep(PAUSE * next.tries.saturating_sub(1)).await;
                 let result = link::feed(&next, &session, &secret, local, &store).await;
                 let _ = tell.send(Over { position, epoch, result });
-            });
+            };
+            let task = self.tasks.spawn_on(work, self.lane.runtime());
             self.links.insert(position, (epoch, task));
         }
         while self.tasks.try_join_next().is_some() {}
+    }
+
+    /// Where the machine's other data connection lives, too.
+    pub fn lane(&self) -> &Lane {
+        &self.lane
     }
 
     pub async fn shutdown(&mut self) {

@@ -7,14 +7,15 @@
 //! Proof { over both }    ->
 //!                        <-     Welcome { its own proof }   or Refused
 //! ```
-//! On an encrypted connection all of it travels sealed, after two words of Noise ([`super::channel`]).
+//! On an encrypted connection all of it travels sealed, after two words of Noise ([`super::seal`]).
 
 use tokio::time::timeout;
 
-use super::channel::{Channel, SealError};
+use super::channel::Channel;
 use super::frame::{FrameError, Kind, VERSION};
 use super::message::{Hello, Message, clean};
 use super::proof::{Secret, Side, nonce};
+use super::seal::SealError;
 use super::wire::{WireError, read_message, read_small, write_message};
 use super::{HELLO, SILENCE};
 use crate::host::{Fault, Result};

@@ -238,14 +238,10 @@ impl Node<'_> {
         if plan.late {
             self.store.open();
         }
-        self.tasks.spawn(upstream::open(listener, secret, session.clone(), notes, newest, found));
-        self.tasks.spawn(upstream::take(
-            arrived,
-            session,
-            self.store.clone(),
-            self.options.faults.clone(),
-            self.news.clone(),
-        ));
+        let lane = self.feeder.lane().runtime();
+        let faults = self.options.faults.clone();
+        self.tasks.spawn_on(upstream::open(listener, secret, session.clone(), notes, newest, found), lane);
+        self.tasks.spawn_on(upstream::take(arrived, session, self.store.clone(), faults, self.news.clone()), lane);
         self.feed(plan.seq, plan.next);
     }
 

@@ -28,6 +28,11 @@ pub fn front(position: usize, arity: usize) -> usize {
     (position - 1) / arity
 }
 
+/// Nodes one behind the other, of `count`.
+pub fn depth(count: usize, arity: usize) -> usize {
+    std::iter::successors(Some(count), |at| Some(front(*at, arity))).take_while(|at| *at > 0).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,6 +57,10 @@ mod tests {
             }
         }
         assert_eq!(behind(0, 1, 3), 1..2);
+        assert_eq!(
+            [(0, 1), (3, 1), (1, 2), (2, 2), (3, 2), (7, 2), (4, 4), (5, 4)].map(|(n, a)| depth(n, a)),
+            [0, 3, 1, 1, 2, 3, 1, 2]
+        );
         assert_eq!(behind(1, 2, 5), 3..5);
     }
 }

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::RawFd;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -40,6 +41,17 @@ pub async fn connect(to: SocketAddr, from: Option<IpAddr>, limit: Duration) -> i
     let stream = timeout(limit, socket.connect(to)).await.map_err(|_| io::ErrorKind::TimedOut)??;
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+/// Has a reader of this socket woken only when so many bytes are there, or none will follow. The kernel goes by it as far
+/// as its buffer allows; where it does not know it, every packet wakes.
+pub fn wake_for(socket: RawFd, bytes: usize) {
+    let value = i32::try_from(bytes).unwrap_or(i32::MAX);
+    let length = size_of_val(&value) as libc::socklen_t;
+    // SAFETY: the kernel reads `length` bytes of `value`; a socket that is none is an error and no more.
+    unsafe {
+        libc::setsockopt(socket, libc::SOL_SOCKET, libc::SO_RCVLOWAT, (&raw const value).cast(), length);
+    }
 }
 
 /// An address as people know it: IPv4 also where it came over an IPv6 socket.

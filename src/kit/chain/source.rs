@@ -3,26 +3,28 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::chunk::End;
 use super::frame::CHUNK;
+use super::pace::Pace;
 use super::pack::{Compress, Packer, SPAN};
 use super::sink::panicked;
 use super::store::Store;
 use crate::host::{Cancel, Fault, Result, Worker};
 use crate::kit::stream::Source;
 
-/// Reads `source` to its end into `store`; ends early when that is cut.
+/// Reads `source` to its end into `store`, for a chain of `depth` nodes one behind the other; ends early when that is
+/// cut.
 pub fn start(
     mut source: Box<dyn Source>,
     from: u64,
     store: Arc<Store>,
     sent: Arc<AtomicU64>,
-    compress: Compress,
+    (compress, depth): (Compress, usize),
     cancel: &Cancel,
     worker: Worker,
 ) -> Result<oneshot::Receiver<Result<End>>> {
@@ -33,7 +35,7 @@ pub fn start(
     std::thread::Builder::new()
         .name("chain source".into())
         .spawn(move || {
-            let read = || worker.run(|| read(source, from, &store, &sent, compress, &runtime));
+            let read = || worker.run(|| read(source, from, &store, &sent, (compress, depth), &runtime));
             let outcome = catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(panicked("source")));
             let _ = done.send(outcome);
         })
@@ -46,12 +48,12 @@ fn read(
     from: u64,
     store: &Store,
     sent: &AtomicU64,
-    compress: Compress,
+    (compress, depth): (Compress, usize),
     runtime: &Handle,
 ) -> Result<End> {
     let mut hasher = skipped(&mut *source, from)?;
     sent.store(from, Ordering::Relaxed);
-    let mut pace = Pace::new();
+    let mut pace = Pace::new(source.size(), depth);
     let mut packer = Packer::new(compress);
     let mut space = vec![0; if compress == Compress::Off { 0 } else { SPAN }];
     loop {
@@ -76,7 +78,7 @@ fn read(
             }
             (length, ended)
         } else {
-            let (mut chunk, waited) = room(pace.frame(store))?;
+            let (mut chunk, waited) = room(pace.frame(offset, || store.look(|ledger| ledger.acked())))?;
             let (length, ended) = fill(&mut *source, chunk.space())?;
             hasher.update(&chunk.space()[..length]);
             if length > 0 {
@@ -153,34 +155,4 @@ fn fill(source: &mut dyn Source, space: &mut [u8]) -> Result<(usize, bool)> {
         }
     }
     Ok((length, false))
-}
-
-/// How large frames are: what passes in about a millisecond. A node sends a frame on once it is whole, so that every
-/// node adds the time of one frame to the whole; where the network is fast, large frames cost less work.
-struct Pace {
-    size: usize,
-    since: Instant,
-    acked: u64,
-}
-
-const SMALL: usize = 8 << 10;
-const LOOK: Duration = Duration::from_millis(20);
-
-impl Pace {
-    fn new() -> Self {
-        Pace { size: SMALL, since: Instant::now(), acked: 0 }
-    }
-
-    fn frame(&mut self, store: &Store) -> usize {
-        let elapsed = self.since.elapsed();
-        if elapsed >= LOOK {
-            let acked = store.look(|ledger| ledger.acked());
-            let each = (acked - self.acked.min(acked)) as f64 / elapsed.as_secs_f64() / 1000.0;
-            // Not from one extreme to the other by one look.
-            let size = (each as usize).clamp(self.size / 2, self.size * 2).clamp(SMALL, CHUNK);
-            self.size = 1 << size.ilog2();
-            (self.since, self.acked) = (Instant::now(), acked);
-        }
-        self.size
-    }
 }

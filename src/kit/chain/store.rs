@@ -13,7 +13,7 @@ use crate::host::Fault;
 
 /// Bytes that are given to a link at once, and to a sink before it is woken.
 const BATCH: usize = 512 << 10;
-const WAKE: u64 = 64 << 10;
+const WAKE: u64 = 256 << 10;
 /// Frames in one write; the kernel takes up to 1024 pieces.
 const FRAMES: usize = 64;
 
@@ -26,6 +26,8 @@ pub struct Store {
     moved: Notify,
     /// What is acknowledged to the front has changed.
     acked: Notify,
+    /// The whole stream is here and everywhere behind. Apart from `acked`: who waits for this is woken once.
+    done: Notify,
     sink: Condvar,
 }
 
@@ -71,6 +73,7 @@ impl Store {
             size: bytes.max(LEAST),
             moved: Notify::new(),
             acked: Notify::new(),
+            done: Notify::new(),
             sink: Condvar::new(),
         })
     }
@@ -101,6 +104,9 @@ impl Store {
         }
         if inner.ledger.acked() != before {
             self.acked.notify_waiters();
+        }
+        if inner.ledger.drained() {
+            self.done.notify_waiters();
         }
         drop(inner);
         result
@@ -225,6 +231,7 @@ impl Store {
         self.sink.notify_one();
         self.moved.notify_waiters();
         self.acked.notify_waiters();
+        self.done.notify_waiters();
         true
     }
 
@@ -283,11 +290,11 @@ impl Store {
     /// Resolves when the whole stream is here and everywhere behind.
     pub async fn drained(&self) {
         loop {
-            let changed = self.acked.notified();
+            let done = self.done.notified();
             if self.lock().ledger.drained() {
                 return;
             }
-            changed.await;
+            done.await;
         }
     }
 }

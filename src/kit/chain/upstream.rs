@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -16,15 +17,17 @@ use super::gate::{Doorkeeper, accept};
 use super::handshake::{Guest, hear, refuse, welcome};
 use super::message::{ANYWHERE, Role};
 use super::proof::Secret;
+use super::reader::Reader;
 use super::store::Store;
-use super::wire::{WireError, fill};
+use super::wire::WireError;
 use super::{Notes, PING, QUIET, harm};
 use crate::host::{Fault, format_size};
 
-/// Acknowledgements go out after so much of the buffer, at the latest after [`LATEST`].
+/// The last node acknowledges after so much of the buffer, at the latest after [`LATEST`]. The others pass that on at
+/// once: what each of them waited would add up, and be kept by all in front meanwhile.
 const PARTS: u64 = 32;
-const READ: usize = 64 << 10;
-const LATEST: std::time::Duration = std::time::Duration::from_millis(50);
+const LATEST: Duration = Duration::from_millis(50);
+const PASS: Duration = Duration::from_millis(2);
 
 /// A link that proved to be one of this session.
 pub struct Link {
@@ -114,9 +117,9 @@ async fn pull(link: &mut Link, session: &str, store: &Store, faults: Option<&Pat
     if !welcome(&mut link.stream, &link.guest, session, at).await {
         return Err(WireError::Io(std::io::ErrorKind::BrokenPipe.into()));
     }
+    let socket = link.stream.socket();
     let (reader, mut writer) = (&mut link.stream.reader, &mut link.stream.writer);
-    // Several small frames in one call of the kernel; a large one goes past this buffer.
-    let mut reader = tokio::io::BufReader::with_capacity(READ, reader);
+    let mut reader = Reader::new(reader, socket);
     let read = async {
         loop {
             read(&mut reader, store, faults).await?;
@@ -139,7 +142,7 @@ async fn acknowledge(writer: &mut (impl AsyncWriteExt + Unpin), store: &Store) -
             let acked = store.acknowledged(said).await;
             if acked < said + step && !store.look(|ledger| ledger.drained()) {
                 tokio::select! {
-                    () = sleep_until(last + LATEST) => {}
+                    () = sleep_until(last + if store.look(|ledger| ledger.feeds()) { PASS } else { LATEST }) => {}
                     _ = store.acknowledged(said + step - 1) => {}
                     () = store.drained() => {}
                 }
@@ -164,19 +167,18 @@ async fn acknowledge(writer: &mut (impl AsyncWriteExt + Unpin), store: &Store) -
 
 /// The next frame of the stream.
 async fn read(
-    reader: &mut (impl tokio::io::AsyncRead + Unpin),
+    reader: &mut Reader<impl AsyncRead + Unpin>,
     store: &Store,
     faults: Option<&Path>,
 ) -> Result<(), WireError> {
-    let mut start = [0; HEADER];
-    fill(reader, &mut start, QUIET).await?;
+    let start = reader.start().await?;
     let header = Header::parse(&start)?;
     let high = store.look(|ledger| ledger.high());
     match header.kind {
         Kind::Ping => Ok(header.verify(&start)?),
         Kind::Data if (header.offset == high || store.is_open()) && store.end().is_none() => {
             let Some(mut chunk) = store.room(header.length).await else { return Err(WireError::Unexpected) };
-            fill(reader, chunk.space(), QUIET).await?;
+            reader.payload(chunk.space_and_more()).await?;
             if let Some(folder) = faults {
                 harm::damage(folder, chunk.space());
             }
@@ -187,8 +189,9 @@ async fn read(
         }
         Kind::End if header.offset == high || store.is_open() => {
             let mut frame = start.to_vec();
-            frame.resize(HEADER + DIGEST, 0);
-            fill(reader, &mut frame[HEADER..], QUIET).await?;
+            frame.resize(HEADER + DIGEST + HEADER, 0);
+            reader.payload(&mut frame[HEADER..]).await?;
+            frame.truncate(HEADER + DIGEST);
             header.verify(&frame)?;
             store.begin(header.offset);
             let digest = frame[HEADER..].try_into().map_err(|_| WireError::Unexpected)?;

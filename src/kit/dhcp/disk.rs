@@ -8,17 +8,17 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::leases::Lease;
-use super::packet::Packet;
-use super::port::Outgoing;
-use super::request::Event;
+use super::outbox::Parcel;
 use super::store::{self, Store};
 use crate::host::Fault;
 
-/// A reply that waits, with the question and the address it is about, and what is told once it went.
+/// From the end of a writing to the start of the next one: a flush costs the processor as much as some ten leases, and more
+/// of them save nobody time. The first after a pause is written at once.
+const GATHER: Duration = Duration::from_millis(4);
+
+/// A reply that waits, with the address it is about.
 pub struct Waiting {
-    pub reply: Outgoing,
-    pub events: Vec<Event>,
-    pub question: Packet,
+    pub parcel: Parcel,
     pub ip: Option<Ipv4Addr>,
 }
 
@@ -28,6 +28,8 @@ struct Queue {
     lines: usize,
     waiting: Vec<Waiting>,
     ended: bool,
+    /// Whether the writing thread has nothing to do.
+    idle: bool,
 }
 
 #[derive(Default)]
@@ -40,8 +42,8 @@ pub struct Disk {
 pub trait Owner {
     /// All leases now. `with` runs while they cannot change.
     fn snapshot(&self, with: &mut dyn FnMut(Vec<Lease>));
-    /// These may go: their leases are on disk, which took this long.
-    fn written(&self, waiting: Vec<Waiting>, took: Duration);
+    /// These may go: their leases are on disk.
+    fn written(&self, waiting: Vec<Waiting>);
     /// These may not.
     fn lost(&self, waiting: Vec<Waiting>, fault: &Fault);
 }
@@ -55,12 +57,15 @@ impl Disk {
     pub fn push(&self, records: &[Lease], waiting: Option<Waiting>) {
         let mut queue = self.queue();
         for record in records {
-            queue.text += &store::line(record);
+            store::line(record, &mut queue.text);
         }
         queue.lines += records.len();
         queue.waiting.extend(waiting);
+        let idle = std::mem::take(&mut queue.idle);
         drop(queue);
-        self.wake.notify_one();
+        if idle {
+            self.wake.notify_one();
+        }
     }
 
     /// What was pushed is still written.
@@ -71,15 +76,20 @@ impl Disk {
 
     /// Writes until it is ended.
     pub fn run(&self, mut store: Store, owner: &impl Owner) {
+        let mut last = None::<Instant>;
         loop {
             let mut queue = self.queue();
             while queue.lines == 0 && queue.waiting.is_empty() {
                 if queue.ended {
                     return;
                 }
+                queue.idle = true;
                 queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
             drop(queue);
+            if let Some(rest) = last.and_then(|last| GATHER.checked_sub(last.elapsed())) {
+                std::thread::sleep(rest);
+            }
             let (mut work, mut anew) = (Queue::default(), None);
             if store.is_long() {
                 // Taken while no lease can change: what waits is in the snapshot, what comes later is not.
@@ -90,15 +100,15 @@ impl Disk {
             } else {
                 work = self.take();
             }
-            let start = Instant::now();
             let written = match anew {
                 Some(leases) => store.compact(&leases),
                 None => store.append(&work.text, work.lines),
             };
             match written {
-                Ok(()) => owner.written(work.waiting, start.elapsed()),
+                Ok(()) => owner.written(work.waiting),
                 Err(fault) => owner.lost(work.waiting, &fault),
             }
+            last = Some(Instant::now());
         }
     }
 

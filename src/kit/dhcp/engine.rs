@@ -1,20 +1,23 @@
-//! From a packet to its answer: the limit, the closure, the rules, the probe, the disk, the wire.
+//! From a packet to its answer: the closure, the rules, the probe, the disk, the wire.
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::counters::{Counters, count};
 use super::disk::{Disk, Owner, Waiting};
+use super::echo::Echo;
 use super::frame;
 use super::learned::Learned;
 use super::leases::Lease;
+use super::outbox::{Outbox, Parcel};
 use super::packet::{Kind, Packet};
-use super::port::{Outgoing, Port};
-use super::probe::{Held, Probes};
-use super::queue::Queue;
+use super::port::{Outgoing, Port, is_full};
+use super::probe::{Held, Probes, Question};
+use super::queue::{Asked, Heard, Queue};
 use super::request::Event;
 use super::rules::{Outcome, Rules};
 use super::server::{Answer, Decided};
@@ -25,20 +28,9 @@ use crate::kit::net::{Events, Mac};
 
 /// A client that waited so long for its turn with the closure gets the usual answer: it would ask again soon.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Offers sent without a pause: a relay takes them all, and its buffer may be small.
-const BURST: usize = 32;
-/// Acknowledgements sent without a pause, and the longest pause.
-const TOGETHER: usize = 8;
-const PAUSE: Duration = Duration::from_millis(1);
 
 /// Addresses tried for one client that all turn out to be somebody's.
 const TRIES: u8 = 8;
-
-/// A client's question: its hardware address, its number and its kind. Asked again, it is the same.
-pub type Asked = (Vec<u8>, u32, Option<Kind>);
-
-/// Replies whose leases are on disk now, and how long that took; `None`: no more will come.
-pub type Written = Option<(Vec<Waiting>, Duration)>;
 
 /// A packet to be answered.
 #[derive(Clone)]
@@ -72,14 +64,20 @@ pub struct Engine {
     /// Packets that wait for the closure.
     pub queue: Queue,
     pub probes: Mutex<Probes>,
+    /// To addresses behind relays; none where there are no probes, or no right to them.
+    pub echo: Option<Echo>,
     /// Clients whose question is being answered: what they ask again meanwhile is dropped.
     pub busy: Mutex<HashSet<Asked>>,
     pub disk: Option<Disk>,
-    /// To the thread that sends what was written.
-    pub written: Mutex<mpsc::Sender<Written>>,
+    pub outbox: Outbox,
     pub learned: Option<Learned>,
-    /// Tells the thread that waits for packets that there is something else.
+    /// Wakes the thread that listens and sends.
     pub wake: Arc<dyn Fn() + Send + Sync>,
+    /// Whether that thread sleeps until it is woken, and whether there is something new for it.
+    pub asleep: AtomicBool,
+    pub news: AtomicBool,
+    /// Whether the last lease is on disk and its reply in the outbox.
+    pub written: AtomicBool,
 }
 
 impl Deref for Engine {
@@ -97,34 +95,45 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Engine {
     /// Answers a packet, or lets it wait for its turn with the closure.
-    pub fn take(&self, job: Job) {
-        // Beside a proxy's second port, all but the first question is for the server of addresses.
-        let port = &self.ports[job.port];
-        if port.second.is_some() && !job.second && job.packet.kind() != Some(Kind::Discover) {
+    pub fn take(&self, packets: Vec<Heard>) {
+        if packets.is_empty() {
             return;
         }
         if self.answer.is_none() {
-            return self.work(job);
+            return packets.into_iter().for_each(|heard| self.read(heard));
         }
-        let key = (job.packet.chaddr.clone(), job.packet.xid, job.packet.kind());
-        if lock(&self.busy).insert(key.clone()) && !self.queue.push(job) {
-            lock(&self.busy).remove(&key);
+        let packets = {
+            let mut busy = lock(&self.busy);
+            packets.into_iter().filter(|heard| busy.insert(heard.asked())).collect()
+        };
+        for dropped in self.queue.push(packets) {
+            lock(&self.busy).remove(&dropped.asked());
         }
     }
 
     /// Answers packets that wait, until the queue is closed.
     pub fn answer_all(&self) {
-        while let Some(job) = self.queue.next() {
-            let key = (job.packet.chaddr.clone(), job.packet.xid, job.packet.kind());
-            self.work(job);
-            lock(&self.busy).remove(&key);
+        while let Some(heard) = self.queue.next() {
+            let asked = heard.asked();
+            self.read(heard);
+            lock(&self.busy).remove(&asked);
         }
     }
 
+    fn read(&self, heard: Heard) {
+        let Ok(packet) = Packet::parse(&heard.bytes) else { return count(&self.counters.malformed) };
+        let Heard { port, from, second, at, tries, .. } = heard;
+        self.work(Job { packet, port, from, second, heard: at, tries });
+    }
+
     fn work(&self, job: Job) {
+        // Beside a proxy's second port, all but the first question is for the server of addresses.
+        let port = &self.ports[job.port];
+        if port.second.is_some() && !job.second && job.packet.kind() != Some(Kind::Discover) {
+            return;
+        }
         let Some(changes) = self.decide(&job) else { return };
         let now = now();
-        let port = &self.ports[job.port];
         let mut rules = self.rules();
         let Outcome { events, records, learned, probe, reply } = rules.handle(&job.packet, job.port, &changes, now);
         if let Some((key, ip)) = learned
@@ -136,28 +145,53 @@ impl Engine {
         }
         // One that asks again while its address is asked about waits as well.
         let waits = |reply: &Packet| reply.kind() == Some(Kind::Offer) && lock(&self.probes).holds(reply.yiaddr);
-        let reply = reply.filter(|reply| !waits(reply)).and_then(|reply| {
+        let reply = reply.filter(|reply| !waits(reply)).map(|reply| {
             let target = port.way.target(&job.packet, &reply, job.from, job.second);
             self.count(&reply);
-            Some(Outgoing { port: job.port, target, second: job.second, bytes: reply.encode().ok()? })
+            Outgoing { port: job.port, target, second: job.second, bytes: reply.encode() }
         });
-        let written = match (&self.disk, reply) {
-            (Some(disk), Some(reply)) if !records.is_empty() => {
-                let (ip, question) = (records.last().map(|record| record.ip), job.packet);
-                return disk.push(&records, Some(Waiting { reply, events, question, ip }));
-            }
-            (Some(disk), reply) if !records.is_empty() => {
+        let Some(reply) = reply else {
+            if let Some(disk) = self.disk.as_ref().filter(|_| !records.is_empty()) {
                 disk.push(&records, None);
-                reply
             }
-            (_, reply) => reply,
+            drop(rules);
+            return self.tell(events);
         };
+        if let Some(disk) = self.disk.as_ref().filter(|_| !records.is_empty()) {
+            let ip = records.last().map(|record| record.ip);
+            return disk.push(&records, Some(Waiting { parcel: Parcel { reply, events }, ip }));
+        }
         drop(rules);
-        self.tell(events);
-        let Some(reply) = written else { return };
-        match probe.filter(|ip| port.arp.is_some() && port.reaches(*ip)) {
-            Some(ip) => self.probe(ip, job, reply),
-            None => self.send(&reply, &job.packet),
+        match probe.and_then(|ip| Some((ip, self.way_to_ask(&job, ip)?))) {
+            Some((ip, question)) => {
+                self.tell(events);
+                let held = Held { job, parcel: Parcel { reply, events: Vec::new() } };
+                let mut probes = lock(&self.probes);
+                if !probes.holds(ip) {
+                    probes.hold(ip, question, held, Instant::now());
+                    count(&self.counters.probes);
+                }
+                drop(probes);
+            }
+            None => self.outbox.extend([Parcel { reply, events }]),
+        }
+        self.nudge();
+    }
+
+    fn way_to_ask(&self, job: &Job, ip: Ipv4Addr) -> Option<Question> {
+        let port = &self.ports[job.port];
+        if port.reaches(ip) {
+            return port.arp.is_some().then_some(Question::Arp(job.port, ip));
+        }
+        let relayed = !job.packet.giaddr.is_unspecified() && !port.interface.loopback;
+        (relayed && self.echo.is_some()).then_some(Question::Echo(ip))
+    }
+
+    /// There is something to send.
+    fn nudge(&self) {
+        self.news.store(true, Ordering::SeqCst);
+        if self.asleep.swap(false, Ordering::SeqCst) {
+            (self.wake)();
         }
     }
 
@@ -183,34 +217,20 @@ impl Engine {
         }
     }
 
-    /// Asks the wire about an address; its offer waits.
-    fn probe(&self, ip: Ipv4Addr, job: Job, reply: Outgoing) {
-        let port = &self.ports[job.port];
-        let (Some(arp), Some(Mac(mac))) = (&port.arp, port.mac) else { return };
-        let mut probes = lock(&self.probes);
-        if probes.holds(ip) {
-            return;
-        }
-        let first = probes.next().is_none();
-        let client = job.packet.clone();
-        probes.hold(ip, Held { job, reply }, Instant::now());
-        drop(probes);
-        count(&self.counters.probes);
-        if let Err(error) = arp.send([255; 6], &frame::arp_probe(mac, ip)) {
-            self.fail(&client, &Fault::io("dhcp.probe", format_args!("ask who has {ip}"), error));
-        }
-        if first {
-            (self.wake)();
+    /// An ARP packet was heard.
+    pub fn heard(&self, bytes: &[u8]) {
+        if let Some((mac, ip)) = frame::arp_sender(bytes) {
+            self.is_taken(ip, Some(mac));
         }
     }
 
-    /// An ARP packet was heard.
-    pub fn heard(&self, bytes: &[u8]) {
-        let Some((mac, ip)) = frame::arp_sender(bytes) else { return };
+    /// Somebody answers at an address.
+    pub fn is_taken(&self, ip: Ipv4Addr, mac: Option<[u8; 6]>) {
         let Some(Held { mut job, .. }) = lock(&self.probes).answered(ip, mac) else { return };
         count(&self.counters.conflicts);
+        let owner = mac.map_or("a machine that answers pings".to_string(), |mac| Mac(mac).to_string());
         let mut rules = self.rules();
-        let outcome = rules.conflict(&job.packet, ip, &Mac(mac).to_string(), now());
+        let outcome = rules.conflict(&job.packet, ip, &owner, now());
         if let Some(disk) = &self.disk {
             disk.push(&outcome.records, None);
         }
@@ -218,54 +238,96 @@ impl Engine {
         self.tell(outcome.events);
         job.tries += 1;
         if job.tries < TRIES {
-            self.take(job);
+            let Job { packet, port, from, second, heard, tries } = job;
+            self.take(vec![Heard { bytes: packet.encode(), port, from, second, at: heard, tries }]);
         }
     }
 
-    /// Writes leases until the server ends, then lets the last replies go.
+    /// Writes leases until the server ends.
     pub fn write_all(&self, store: Store) {
         if let Some(disk) = &self.disk {
             disk.run(store, self);
         }
-        let _ = lock(&self.written).send(None);
+        self.written.store(true, Ordering::SeqCst);
+        self.nudge();
     }
 
-    /// Sends replies whose leases are on disk, until the disk has ended. Those that went to disk together are spread over
-    /// the time that the next ones take to get there: all at once they would overrun the buffer of a relay.
-    pub fn send_all(&self, written: &mpsc::Receiver<Written>) {
-        while let Ok(Some((waiting, took))) = written.recv() {
-            let pauses = waiting.len() / TOGETHER;
-            let pause = (took / 2).checked_div(pauses as u32).unwrap_or_default().min(PAUSE);
-            for (at, Waiting { reply, events, question, .. }) in waiting.into_iter().enumerate() {
-                if at % TOGETHER == TOGETHER - 1 {
-                    std::thread::sleep(pause);
-                }
-                self.tell(events);
-                self.send(&reply, &question);
+    /// Asks about addresses, lets the offers go whose addresses nobody has, and sends what may go now; says how long until
+    /// there is more of it.
+    pub fn settle(&self) -> Option<Duration> {
+        self.news.store(false, Ordering::SeqCst);
+        let now = Instant::now();
+        let (over, questions, next) = {
+            let mut probes = lock(&self.probes);
+            (probes.over(now), probes.questions(), probes.next())
+        };
+        self.outbox.extend(over.into_iter().map(|held| held.parcel));
+        self.ask(&questions);
+        self.send(now);
+        let next = next.map(|next| next.saturating_duration_since(now));
+        next.into_iter().chain(self.outbox.next()).min()
+    }
+
+    fn ask(&self, questions: &[Question]) {
+        let tell = |ip: Ipv4Addr, error: std::io::Error| {
+            let client = lock(&self.probes).client(ip).map(|job| job.packet.clone());
+            if let Some(client) = client {
+                self.fail(&client, &Fault::io("dhcp.probe", format_args!("ask who has {ip}"), error));
+            }
+        };
+        for (number, port) in self.ports.iter().enumerate() {
+            let here = |question: &Question| match question {
+                Question::Arp(at, ip) if *at == number => Some(*ip),
+                _ => None,
+            };
+            let addresses: Vec<Ipv4Addr> = questions.iter().filter_map(here).collect();
+            let mut rest = addresses.as_slice();
+            while let Some(first) = rest.first() {
+                let asked = port.ask(rest).unwrap_or_else(|error| {
+                    tell(*first, error);
+                    1
+                });
+                rest = &rest[asked.clamp(1, rest.len())..];
+            }
+        }
+        for question in questions {
+            if let (Question::Echo(ip), Some(echo)) = (question, &self.echo) {
+                // Where no way leads nobody answers.
+                let _ = echo.ask(*ip);
             }
         }
     }
 
-    /// Sends the offers whose addresses nobody has; says how long until the next.
-    pub fn settle(&self) -> Option<Duration> {
-        let now = Instant::now();
-        let (over, next) = {
-            let mut probes = lock(&self.probes);
-            (probes.over(now, BURST), probes.next())
-        };
-        let many = over.len() == BURST;
-        for held in over {
-            self.send(&held.reply, &held.job.packet);
+    fn send(&self, now: Instant) {
+        let mut parcels = self.outbox.take(now);
+        for parcel in &mut parcels {
+            self.tell(std::mem::take(&mut parcel.events));
         }
-        if many {
-            std::thread::sleep(PAUSE / 5);
+        let mut at = 0;
+        while at < parcels.len() {
+            let port = parcels[at].reply.port;
+            let same = parcels[at..].iter().map(|parcel| &parcel.reply).take_while(|reply| reply.port == port);
+            match self.ports[port].send(&same.collect::<Vec<_>>()) {
+                Ok(sent) => {
+                    at += sent.max(1);
+                    self.outbox.flows();
+                }
+                Err(error) if is_full(&error) => {
+                    if let Some(parcel) = self.outbox.put_back(parcels.split_off(at)) {
+                        self.not_sent(&parcel.reply, error);
+                    }
+                }
+                Err(error) => {
+                    self.not_sent(&parcels[at].reply, error);
+                    at += 1;
+                }
+            }
         }
-        next.map(|next| next.saturating_duration_since(now))
     }
 
-    fn send(&self, reply: &Outgoing, question: &Packet) {
-        if let Err(error) = self.ports[reply.port].send(reply) {
-            self.fail(question, &Fault::io("dhcp.send", format_args!("answer {}", question.hardware()), error));
+    fn not_sent(&self, reply: &Outgoing, error: std::io::Error) {
+        if let Ok(packet) = Packet::parse(&reply.bytes) {
+            self.fail(&packet, &Fault::io("dhcp.send", format_args!("answer {}", packet.hardware()), error));
         }
     }
 
@@ -278,14 +340,14 @@ impl Engine {
     }
 
     pub fn tell(&self, events: Vec<Event>) {
-        for event in events {
+        for event in &events {
             match event.event {
                 "declined" => count(&self.counters.declines),
                 "released" => count(&self.counters.releases),
                 _ => {}
             }
-            self.events.push(event);
         }
+        self.events.extend(events);
     }
 
     pub fn fail(&self, packet: &Packet, fault: &Fault) {
@@ -299,18 +361,20 @@ impl Owner for Engine {
         with(rules.snapshot());
     }
 
-    fn written(&self, waiting: Vec<Waiting>, took: Duration) {
+    fn written(&self, waiting: Vec<Waiting>) {
         count(&self.counters.commits);
-        // Gone only when the server ends.
-        let _ = lock(&self.written).send(Some((waiting, took)));
+        self.outbox.extend(waiting.into_iter().map(|waiting| waiting.parcel));
+        self.nudge();
     }
 
     fn lost(&self, waiting: Vec<Waiting>, fault: &Fault) {
-        for Waiting { question, ip, .. } in waiting {
+        for Waiting { parcel, ip } in waiting {
             if let Some(ip) = ip {
                 self.rules().take_back(ip, now());
             }
-            self.fail(&question, fault);
+            if let Ok(reply) = Packet::parse(&parcel.reply.bytes) {
+                self.fail(&reply, fault);
+            }
         }
     }
 }

@@ -30,7 +30,7 @@ pub fn refuse<'a>(host: &Host, ports: impl Iterator<Item = &'a Port>, time: Dura
                     let from = SocketAddrV4::new(packet.ciaddr, 68);
                     let to = SocketAddrV4::new(Ipv4Addr::BROADCAST, 67);
                     // A wire that cannot be asked now has nobody to find.
-                    let _ = link.send([255; 6], &frame::udp(from, to, &packet.encode()?));
+                    let _ = link.send([255; 6], &frame::udp(from, to, &packet.encode()));
                 }
             }
             let mut buffer = [0; 2048];

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
+use super::batch;
 use super::socket::enlarge;
 use crate::host::{Fault, Result};
 use crate::kit::net::Interface;
@@ -65,22 +66,15 @@ impl Link {
         address
     }
 
-    /// Sends one packet to a hardware address; 255 six times is everybody.
-    pub fn send(&self, to: [u8; 6], bytes: &[u8]) -> io::Result<()> {
+    /// Where packets for a hardware address go; 255 six times is everybody.
+    pub fn to(&self, mac: [u8; 6]) -> libc::sockaddr_ll {
         let protocol = if self.protocol == Protocol::None { Protocol::Ip } else { self.protocol };
-        let address = self.address(to, protocol);
-        // SAFETY: both buffers live through the call and are as long as said.
-        let sent = unsafe {
-            libc::sendto(
-                self.fd.as_raw_fd(),
-                bytes.as_ptr().cast(),
-                bytes.len(),
-                0,
-                (&raw const address).cast(),
-                size_of_val(&address) as u32,
-            )
-        };
-        if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        self.address(mac, protocol)
+    }
+
+    /// Sends one packet.
+    pub fn send(&self, to: [u8; 6], bytes: &[u8]) -> io::Result<()> {
+        batch::send(self, &[(self.to(to), bytes)]).map(drop)
     }
 
     /// The next packet, or `WouldBlock`.

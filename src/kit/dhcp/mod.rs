@@ -2,7 +2,8 @@
 //!
 //! [`rules`] decides, knowing neither sockets nor clocks nor files. Around it, on the server's side: `server` opens sockets
 //! and runs the threads; `engine` takes a packet through the limit of its client (`limit`), the closure's queue
-//! (`queue`), the rules, the look whether its address is free (`probe`), the disk (`disk`, `store`) and out (`port`).
+//! (`queue`), the rules, the look whether its address is free (`probe`), the disk (`disk`, `store`) and out (`outbox`,
+//! `port`). One thread listens and sends, one writes to the disk, and some ask the closure, where there is one.
 
 mod batch;
 mod choose;
@@ -10,6 +11,7 @@ pub mod class;
 pub mod client;
 mod counters;
 mod disk;
+mod echo;
 mod engine;
 mod foreign;
 pub mod frame;
@@ -20,6 +22,7 @@ mod leases;
 mod limit;
 mod link;
 pub mod option;
+mod outbox;
 pub mod packet;
 mod port;
 mod probe;

@@ -112,11 +112,71 @@ pub fn show(code: u8, bytes: &[u8]) -> Value {
 /// Options by number, as configurations hold them: encoded.
 pub type Options = BTreeMap<u8, Vec<u8>>;
 
-/// The number in `"135"`.
+/// Options that people name (RFC 2132 and those that followed, as ISC dhcpd and Kea write them).
+const NAMES: [(u8, &str); 48] = [
+    (1, "subnet-mask"),
+    (2, "time-offset"),
+    (3, "routers"),
+    (4, "time-servers"),
+    (6, "domain-name-servers"),
+    (7, "log-servers"),
+    (12, "host-name"),
+    (13, "boot-size"),
+    (15, "domain-name"),
+    (17, "root-path"),
+    (18, "extensions-path"),
+    (23, "default-ip-ttl"),
+    (26, "interface-mtu"),
+    (28, "broadcast-address"),
+    (33, "static-routes"),
+    (40, "nis-domain"),
+    (41, "nis-servers"),
+    (42, "ntp-servers"),
+    (43, "vendor-encapsulated-options"),
+    (50, "dhcp-requested-address"),
+    (51, "dhcp-lease-time"),
+    (52, "dhcp-option-overload"),
+    (53, "dhcp-message-type"),
+    (54, "dhcp-server-identifier"),
+    (55, "dhcp-parameter-request-list"),
+    (56, "dhcp-message"),
+    (57, "dhcp-max-message-size"),
+    (58, "dhcp-renewal-time"),
+    (59, "dhcp-rebinding-time"),
+    (60, "vendor-class-identifier"),
+    (61, "dhcp-client-identifier"),
+    (66, "tftp-server-name"),
+    (67, "bootfile-name"),
+    (77, "user-class"),
+    (81, "fqdn"),
+    (82, "relay-agent-information"),
+    (93, "client-system"),
+    (94, "client-ndi"),
+    (97, "uuid-guid"),
+    (100, "pcode"),
+    (101, "tcode"),
+    (114, "v4-captive-portal"),
+    (118, "subnet-selection"),
+    (119, "domain-search"),
+    (121, "classless-static-routes"),
+    (150, "tftp-server-address"),
+    (209, "pxelinux-config-file"),
+    (210, "pxelinux-path-prefix"),
+];
+
+/// What an option is called.
+pub fn name(code: u8) -> Option<&'static str> {
+    NAMES.iter().find(|(known, _)| *known == code).map(|(_, name)| *name)
+}
+
+/// The number in `"135"`, or of `"ntp-servers"`.
 pub fn code(text: &str) -> Result<u8> {
-    text.parse::<u8>().ok().filter(|code| !matches!(code, 0 | 255)).ok_or_else(|| {
-        Fault::new("dhcp.value", format!("`{}` is not the number of a DHCP option", text.escape_debug()))
-            .hint("options are named by number, 1 to 254: options: #{ \"135\": \"scripts/224\" }")
+    let number = text.parse::<u8>().ok().filter(|code| !matches!(code, 0 | 255));
+    let named = || NAMES.iter().find(|(_, name)| *name == text).map(|(code, _)| *code);
+    number.or_else(named).ok_or_else(|| {
+        Fault::new("dhcp.value", format!("`{}` is not the number or the name of a DHCP option", text.escape_debug()))
+            .nearest(text, NAMES.map(|(_, name)| name))
+            .hint("options are named by number, 1 to 254, or as ISC dhcpd names them: options: #{ \"135\": \"scripts/224\" }")
     })
 }
 
@@ -143,6 +203,11 @@ mod tests {
             [(3, text("here")), (51, text("1h")), (26, Value::Number(70_000)), (12, Value::Number(1)), (0, text("x"))]
         {
             assert_eq!(encode(code, &value).unwrap_err().kind, "dhcp.value", "{code}");
+        }
+        assert_eq!((super::code("ntp-servers").unwrap(), super::name(42)), (42, Some("ntp-servers")));
+        assert!(super::code("ntp-server").unwrap_err().hints.iter().any(|hint| hint.contains("ntp-servers")));
+        for (code, name) in NAMES {
+            assert_eq!((super::code(name).unwrap(), super::name(code)), (code, Some(name)));
         }
         assert!(super::code("135").is_ok() && super::code("0").is_err() && super::code("256").is_err());
     }

@@ -1,11 +1,11 @@
-//! A DHCP or BOOTP message (RFC 951, 2131, 2132, 3396), read by our own accessors and written by dhcproto.
+//! A DHCP or BOOTP message (RFC 951, 2131, 2132, 3396), read through dhcproto by our own accessors.
+//!
+//! It is written by hand: a server writes thousands a second, and a raw option 82 has to stand last, and once.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use dhcproto::v4::borrowed::{self, DhcpOptionIterator};
-use dhcproto::v4::{DhcpOption, Flags, Message, Opcode, UnknownOption};
-use dhcproto::{Encodable, Encoder};
 
 use crate::host::{Fault, Result};
 use crate::kit::net::Mac;
@@ -36,7 +36,10 @@ pub const MINIMUM: usize = 300;
 /// The size every client has to take, of the UDP payload: 576 bytes of IP less its headers (RFC 2131, 2).
 pub const COMMON: usize = 548;
 
-/// Option 82, a relay's own.
+/// What stands before the options (RFC 2131, 3).
+const MAGIC: [u8; 4] = [99, 130, 83, 99];
+const KIND: u8 = 53;
+/// A relay's own.
 const RELAY: u8 = 82;
 
 /// Fields as on the wire; options whole: parts of one number are joined wherever they stood (RFC 3396), and those
@@ -125,40 +128,59 @@ impl Packet {
     }
 
     /// The bytes to send, padded to [`MINIMUM`]. Names too long for their fields are cut: whoever sets them checks.
-    pub fn encode(&self) -> Result<Vec<u8>> {
-        let cut = |bytes: &[u8], limit: usize| bytes[..bytes.len().min(limit)].to_vec();
-        let mut message =
-            Message::new_with_id(self.xid, self.ciaddr, self.yiaddr, self.siaddr, self.giaddr, &cut(&self.chaddr, 16));
-        let opcode = if self.op == 2 { Opcode::BootReply } else { Opcode::BootRequest };
-        message.set_opcode(opcode).set_htype(self.htype.into()).set_hops(self.hops).set_secs(self.secs);
-        message.set_flags(Flags::new(if self.broadcast { 0x8000 } else { 0 }));
-        if !self.sname.is_empty() {
-            message.set_sname(&cut(&self.sname, 63));
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.length());
+        let chaddr = &self.chaddr[..self.chaddr.len().min(16)];
+        bytes.extend([self.op, self.htype, chaddr.len() as u8, self.hops]);
+        bytes.extend(self.xid.to_be_bytes());
+        bytes.extend(self.secs.to_be_bytes());
+        bytes.extend([if self.broadcast { 0x80 } else { 0 }, 0]);
+        for ip in [self.ciaddr, self.yiaddr, self.siaddr, self.giaddr] {
+            bytes.extend(ip.octets());
         }
-        if !self.file.is_empty() {
-            message.set_fname(&cut(&self.file, 127));
+        // Each ends with a NUL at least.
+        for (field, end, limit) in [(chaddr, 44, 16), (&self.sname, 108, 63), (&self.file, 236, 127)] {
+            bytes.extend_from_slice(&field[..field.len().min(limit)]);
+            bytes.resize(end, 0);
         }
-        for (code, data) in self.options.iter().filter(|(code, _)| **code != RELAY) {
-            // Given raw, every number goes out as it is; long ones are split (RFC 3396).
-            message.opts_mut().insert(DhcpOption::Unknown(UnknownOption::new((*code).into(), data.clone())));
-        }
-        let mut bytes = Vec::with_capacity(MINIMUM);
-        message
-            .encode(&mut Encoder::new(&mut bytes))
-            .map_err(|error| Fault::new("dhcp.packet", format!("cannot write a packet: {error}")))?;
-        // dhcproto writes a raw option 82 twice; it goes last (RFC 3046, 2.2), before the end mark.
-        if !message.opts().is_empty() {
-            bytes.pop();
-        }
-        for part in self.options.get(&RELAY).map(Vec::as_slice).unwrap_or_default().chunks(255) {
-            bytes.extend([RELAY, part.len() as u8]);
-            bytes.extend_from_slice(part);
+        bytes.extend(MAGIC);
+        // The kind first, which some clients want; a relay's own last (RFC 3046, 2.2).
+        let plain = self.options.iter().filter(|(code, _)| !matches!(**code, KIND | RELAY));
+        let one = |code: u8| self.options.get_key_value(&code);
+        for (code, data) in one(KIND).into_iter().chain(plain).chain(one(RELAY)) {
+            // Long ones are split (RFC 3396).
+            let (mut rest, mut first) = (data.as_slice(), true);
+            while first || !rest.is_empty() {
+                let (part, more) = rest.split_at(rest.len().min(255));
+                bytes.extend([*code, part.len() as u8]);
+                bytes.extend_from_slice(part);
+                (rest, first) = (more, false);
+            }
         }
         bytes.push(255);
-        if bytes.len() < MINIMUM {
-            bytes.resize(MINIMUM, 0);
+        bytes.resize(bytes.len().max(MINIMUM), 0);
+        bytes
+    }
+
+    /// How many bytes [`Packet::encode`] makes.
+    pub fn length(&self) -> usize {
+        let option = |data: &Vec<u8>| data.len() + 2 * data.len().div_ceil(255).max(1);
+        (241 + self.options.values().map(option).sum::<usize>()).max(MINIMUM)
+    }
+
+    /// The kind of a packet that was not read yet, where option 53 stands as clients write it.
+    pub fn kind_in(bytes: &[u8]) -> u8 {
+        let mut rest = bytes.get(240..).unwrap_or_default();
+        while let [code, more @ ..] = rest {
+            rest = match (code, more) {
+                (0, more) => more,
+                (&KIND, [1, kind, ..]) => return *kind,
+                (255, _) => return 0,
+                (_, [length, more @ ..]) => more.get(usize::from(*length)..).unwrap_or_default(),
+                _ => return 0,
+            };
         }
-        Ok(bytes)
+        0
     }
 
     pub fn kind(&self) -> Option<Kind> {
@@ -288,10 +310,10 @@ mod tests {
     #[test]
     fn what_is_written_reads_back_and_is_padded() {
         let packet = sample();
-        let bytes = packet.encode().unwrap();
+        let bytes = packet.encode();
         assert_eq!(Packet::parse(&bytes).unwrap(), packet);
         assert_eq!((packet.archs(), packet.user_class().as_deref()), (vec![7, 9], Some("iPXE")));
-        assert_eq!(Packet::default().encode().unwrap().len(), MINIMUM);
+        assert_eq!(Packet::default().encode().len(), MINIMUM);
         // Option 82 stands last (RFC 3046, 2.2).
         let end = bytes.iter().rposition(|byte| *byte == 255).unwrap();
         assert_eq!(bytes[end - 6..end], [82, 4, 1, 2, 3, 4]);
@@ -299,8 +321,7 @@ mod tests {
 
     #[test]
     fn overloaded_fields_and_scattered_parts_are_joined() {
-        let mut bytes =
-            Packet { options: [(53, vec![1]), (52, vec![3])].into(), ..Packet::default() }.encode().unwrap();
+        let mut bytes = Packet { options: [(53, vec![1]), (52, vec![3])].into(), ..Packet::default() }.encode();
         bytes[108..116].copy_from_slice(&[12, 3, b'a', b'b', b'c', 61, 1, 9]);
         bytes[116] = 255;
         bytes[44..49].copy_from_slice(&[12, 2, b'd', b'e', 255]);
@@ -319,23 +340,78 @@ mod tests {
         }
     }
 
+    fn packets() -> impl Strategy<Value = Packet> {
+        let options = prop::collection::btree_map(1u8..255, prop::collection::vec(any::<u8>(), 0..300), 0..12);
+        let fields = (any::<[u8; 7]>(), any::<[u32; 4]>(), prop::collection::vec(any::<u8>(), 0..17));
+        // No NUL, which ends a name.
+        let names = (prop::collection::vec(1u8.., 0..70), prop::collection::vec(1u8.., 0..140));
+        (fields, options, names).prop_map(|((small, ips, chaddr), options, (sname, file))| {
+            let [op, htype, hops, a, b, c, d] = small;
+            let [ciaddr, yiaddr, siaddr, giaddr] = ips.map(Ipv4Addr::from);
+            let (xid, secs, broadcast) = (u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([a, d]), d & 1 == 1);
+            Packet {
+                op,
+                htype,
+                hops,
+                xid,
+                secs,
+                broadcast,
+                ciaddr,
+                yiaddr,
+                siaddr,
+                giaddr,
+                chaddr,
+                sname,
+                file,
+                options,
+            }
+        })
+    }
+
+    proptest! {
+        /// dhcproto is the other implementation: what we write it reads as it was meant, and so do we.
+        #[test]
+        fn what_is_written_by_hand_others_read(packet in packets()) {
+            use dhcproto::{Decodable, Decoder, v4::Message};
+            let bytes = packet.encode();
+            prop_assert_eq!(bytes.len(), packet.length());
+            let mut plain = packet.clone();
+            plain.options.remove(&52);
+            // Its own tables know how some options look, and refuse what does not fit.
+            plain.options.retain(|code, _| *code >= 224);
+            let theirs = Message::decode(&mut Decoder::new(&plain.encode())).unwrap();
+            prop_assert_eq!((theirs.xid(), theirs.yiaddr(), theirs.giaddr()), (packet.xid, packet.yiaddr, packet.giaddr));
+            prop_assert_eq!((theirs.chaddr(), theirs.flags().broadcast()), (packet.chaddr.as_slice(), packet.broadcast));
+            prop_assert_eq!(theirs.opts().iter().count(), plain.options.len());
+            let mut expected = packet.clone();
+            expected.options.remove(&52);
+            expected.sname.truncate(63);
+            expected.file.truncate(127);
+            let bytes = Packet { options: expected.options.clone(), ..packet.clone() }.encode();
+            prop_assert_eq!(Packet::parse(&bytes).unwrap(), expected);
+            if let Some([kind]) = packet.options.get(&53).map(Vec::as_slice) {
+                prop_assert_eq!(Packet::kind_in(&bytes), *kind);
+            }
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(20_000))]
 
         #[test]
         fn mutated_packets_never_panic(edits in prop::collection::vec((0usize..1000, any::<u8>()), 0..12), cut in 0usize..1100) {
-            let mut bytes = sample().encode().unwrap();
+            let mut bytes = sample().encode();
             for (at, byte) in edits {
                 let length = bytes.len();
                 bytes[at % length] = byte;
             }
             bytes.truncate(cut);
             if let Ok(packet) = Packet::parse(&bytes) {
-                let _ = (packet.kind(), packet.archs(), packet.user_class(), packet.uuid(), packet.mac(), packet.hardware());
+                let _ = (Packet::kind_in(&bytes), packet.kind(), packet.archs(), packet.user_class(), packet.uuid(), packet.mac(), packet.hardware());
                 for code in 0..=255 {
                     let _ = (packet.address(code), packet.number(code), packet.text(code));
                 }
-                let again = Packet::parse(&packet.encode().unwrap()).unwrap();
+                let again = Packet::parse(&packet.encode()).unwrap();
                 prop_assert_eq!(again.chaddr, packet.chaddr);
             }
         }

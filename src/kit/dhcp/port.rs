@@ -2,8 +2,8 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
-use std::time::Duration;
 
+use super::batch::{self, MANY};
 use super::frame;
 use super::link::{Link, Protocol};
 use super::packet::{Kind, Packet};
@@ -25,6 +25,12 @@ pub enum Target {
         mac: [u8; 6],
         to: SocketAddrV4,
     },
+}
+
+impl Target {
+    fn is_link(&self) -> bool {
+        matches!(self, Target::Link { .. })
+    }
 }
 
 /// A reply on its way.
@@ -120,28 +126,44 @@ impl Port {
         self.way.server
     }
 
-    /// Sends a reply; waits a little while the queue to the wire is full.
-    pub fn send(&self, out: &Outgoing) -> io::Result<()> {
-        let mut tries = 0;
-        loop {
-            let sent = match (out.target, &self.link) {
-                (Target::Link { mac, to }, Some(link)) => {
-                    link.send(mac, &frame::udp(SocketAddrV4::new(self.address, self.way.server), to, &out.bytes))
-                }
-                (Target::Link { to, .. }, None) | (Target::Address(to), _) => {
-                    let socket = if out.second { self.second.as_ref().unwrap_or(&self.socket) } else { &self.socket };
-                    socket.send_to(&out.bytes, to).map(drop)
-                }
-            };
-            match sent {
-                Err(error) if tries < 50 && full(&error) => std::thread::sleep(Duration::from_millis(1)),
-                sent => return sent,
+    /// Sends as many of these as go by one call, from the first on: those that leave by the same socket. Gives back how
+    /// many.
+    pub fn send(&self, list: &[&Outgoing]) -> io::Result<usize> {
+        let Some(first) = list.first() else { return Ok(0) };
+        let same = |out: &&&Outgoing| out.second == first.second && out.target.is_link() == first.target.is_link();
+        let list = list.iter().take(MANY).take_while(same);
+        match &self.link {
+            Some(link) if first.target.is_link() => {
+                let from = SocketAddrV4::new(self.address, self.way.server);
+                let frame = |out: &&Outgoing| match out.target {
+                    Target::Link { mac, to } => (link.to(mac), frame::udp(from, to, &out.bytes)),
+                    Target::Address(to) => (link.to([255; 6]), frame::udp(from, to, &out.bytes)),
+                };
+                let frames: Vec<_> = list.map(frame).collect();
+                let packets: Vec<_> = frames.iter().map(|(to, bytes)| (*to, bytes.as_slice())).collect();
+                batch::send(link, &packets)
             }
-            tries += 1;
+            _ => {
+                let packet = |out: &&'_ Outgoing| match out.target {
+                    Target::Address(to) | Target::Link { to, .. } => batch::address(to),
+                };
+                let packets: Vec<_> = list.map(|out| (packet(out), out.bytes.as_slice())).collect();
+                let socket = if first.second { self.second.as_ref().unwrap_or(&self.socket) } else { &self.socket };
+                batch::send(socket, &packets)
+            }
         }
+    }
+
+    /// Asks the wire who has these addresses, from the first on. Gives back how many were asked for.
+    pub fn ask(&self, addresses: &[Ipv4Addr]) -> io::Result<usize> {
+        let (Some(arp), Some(Mac(mac))) = (&self.arp, self.mac) else { return Ok(addresses.len()) };
+        let probes: Vec<_> = addresses.iter().take(MANY).map(|ip| frame::arp_probe(mac, *ip)).collect();
+        let packets: Vec<_> = probes.iter().map(|probe| (arp.to([255; 6]), probe.as_slice())).collect();
+        batch::send(arp, &packets)
     }
 }
 
-fn full(error: &io::Error) -> bool {
+/// Whether the queue to the wire is, and not the wire gone.
+pub fn is_full(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::ENOBUFS)
 }

@@ -132,12 +132,15 @@ fn fit(reply: &mut Packet, question: &Packet, own: &Options) {
         Some(size) => (size as usize).clamp(576, 1500) - 28,
         None => COMMON,
     };
+    if reply.length() <= limit {
+        return;
+    }
     let asked = question.options.get(&55).cloned().unwrap_or_default();
     let needed = |code: &u8| matches!(code, 1 | 51 | 53 | 54 | 61 | 82);
     let mut candidates: Vec<u8> = reply.options.keys().copied().filter(|code| !needed(code)).collect();
     candidates.sort_by_key(|code| (own.contains_key(code), asked.contains(code), std::cmp::Reverse(*code)));
     for code in candidates {
-        if reply.encode().is_ok_and(|bytes| bytes.len() <= limit) {
+        if reply.length() <= limit {
             return;
         }
         reply.options.remove(&code);

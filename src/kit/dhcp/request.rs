@@ -1,16 +1,16 @@
 //! What a closure learns of a client, and what a script hears of what happened.
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use serde::Serialize;
 
+use super::option::Options;
 use super::packet::Packet;
 use crate::host::Fault;
 
 /// What a closure learns of a client that asks.
-#[derive(Debug, Clone, Serialize)]
-pub struct Request {
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
     /// `discover`, `request`, `inform` or `bootp`.
     pub kind: &'static str,
     /// Hardware address.
@@ -31,8 +31,9 @@ pub struct Request {
     pub relay: String,
     /// The interface it was heard on.
     pub interface: String,
-    #[serde(skip)]
-    pub options: BTreeMap<u8, Vec<u8>>,
+    /// The name of the host it is, as far as it is one that is known; empty if not.
+    pub known: String,
+    pub options: &'a Options,
 }
 
 /// A happening, for the script and the log.

@@ -109,7 +109,7 @@ impl Rules {
     }
 
     /// What a closure is asked about; `None` where there is nothing to decide.
-    pub fn question(&mut self, packet: &Packet, wire: usize, now: u64) -> Option<Request> {
+    pub fn question<'a>(&mut self, packet: &'a Packet, wire: usize, now: u64) -> Option<Request<'a>> {
         let place = self.place(packet, wire);
         let ours = || packet.address(54).is_none_or(|server| self.is_ours(server, &place));
         let kind = match packet.kind() {
@@ -127,12 +127,12 @@ impl Rules {
         let text = |address: Option<Ipv4Addr>| address.map(|a| a.to_string()).unwrap_or_default();
         let archs = packet.archs();
         let hostname = packet.text(12).unwrap_or_default();
-        let name = self.settings.hosts.of(packet).and_then(|host| host.name.clone());
+        let known = self.settings.hosts.of(packet).and_then(|host| host.name.clone());
         Some(Request {
             kind,
             mac: packet.hardware(),
             ip: text(self.choose(packet, &place, None, now)),
-            name: name.unwrap_or_else(|| hostname.clone()),
+            name: known.clone().unwrap_or_else(|| hostname.clone()),
             arch: archs.first().copied(),
             archs,
             vendor_class: packet.text(60).unwrap_or_default(),
@@ -141,7 +141,8 @@ impl Rules {
             hostname,
             relay: text(Some(packet.giaddr).filter(|a| !a.is_unspecified())),
             interface: self.wires[wire].name.clone(),
-            options: packet.options.clone(),
+            known: known.unwrap_or_default(),
+            options: &packet.options,
         })
     }
 

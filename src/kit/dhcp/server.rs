@@ -4,29 +4,32 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::batch::Batch;
+use super::batch::{Batch, MANY};
 use super::counters::{Counters, count};
 use super::disk::Disk;
-use super::engine::{Engine, Job, Shared, Written, now};
+use super::echo::Echo;
+use super::engine::{Engine, Shared, now};
 use super::hosts::Key;
 use super::learned::Learned;
 use super::leases::Lease;
 use super::limit::{Limit, Verdict};
+use super::outbox::Outbox;
 use super::packet::Packet;
 use super::port::Port;
 use super::probe::Probes;
-use super::queue::Queue;
+use super::queue::{Heard, Queue};
 use super::request::{Event, Request};
 use super::rules::{Rules, Wire};
 use super::settings::{Changes, Mode, Settings};
 use super::store::Store;
-use super::{foreign, journal};
+use super::{foreign, journal, limit};
 use crate::host::{Cancel, Fault, Host, Result};
 use crate::kit::net::{self, Events, Interface};
 
@@ -39,11 +42,14 @@ pub enum Decided {
 }
 
 /// Called on a thread of its own kind while the client waits; has to bound its own time.
-pub type Answer = Arc<dyn Fn(&Request) -> Result<Decided> + Send + Sync>;
+pub type Answer = Arc<dyn Fn(&Request<'_>) -> Result<Decided> + Send + Sync>;
 
 /// Stack of the threads that call closures, bytes: what the script engine's limit on calls within calls can use. Only
 /// what is used takes memory.
 const STACK: usize = 64 << 20;
+
+/// While clients keep coming, those of this time are answered together: to be woken for each would cost more than the answer.
+const GATHER: Duration = Duration::from_millis(1);
 
 /// UDP ports; 67 and 68 unless a rehearsal or a test says otherwise.
 #[derive(Debug, Clone, Copy, Default)]
@@ -65,6 +71,8 @@ pub struct Setup {
     pub probe: Duration,
     /// How long another server is looked for before this one starts; zero: not at all.
     pub look: Duration,
+    /// Packets that one client may send in a second, for long; zero: as many as it likes; none: [`limit::USUAL`].
+    pub limit: Option<u32>,
 }
 
 /// A running server. It ends when stopped or dropped.
@@ -88,7 +96,7 @@ impl Server {
     /// `net.missing`; `dhcp.address`: an interface has none; `dhcp.foreign`: another server answers; `dhcp.bind`,
     /// `dhcp.settings`, `dhcp.leases`, `dhcp.hosts`.
     pub fn start(host: &Host, setup: Setup) -> Result<Server> {
-        let Setup { interfaces, ports, settings, answer, probe, look } = setup;
+        let Setup { interfaces, ports, settings, answer, probe, look, limit: rate } = setup;
         let interfaces = interfaces.iter().map(|name| net::find(name)).collect::<Result<Vec<_>>>()?;
         let wires = interfaces.iter().map(|interface| wire(interface, &settings)).collect::<Result<Vec<_>>>()?;
         let proxy = settings.mode == Mode::Proxy;
@@ -122,21 +130,25 @@ impl Server {
             Arc::new(Shared { rules: Mutex::new(rules), events: journal::events(host), counters: Counters::default() });
         // A full pipe wakes as well.
         let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || drop((&wake).write(&[0])));
-        let (send, written) = mpsc::channel();
         let engine = Arc::new(Engine {
             shared: shared.clone(),
             ports,
             answer,
             queue: Queue::default(),
             probes: Mutex::new(Probes::new(probe)),
+            // Without the right to it addresses behind relays are not asked for.
+            echo: if probe.is_zero() || proxy { None } else { Echo::open().ok() },
             busy: Mutex::default(),
             disk: store.is_some().then(Disk::default),
-            written: Mutex::new(send),
+            outbox: Outbox::default(),
             learned,
             wake: wake.clone(),
+            asleep: AtomicBool::new(false),
+            news: AtomicBool::new(false),
+            written: AtomicBool::new(store.is_none()),
         });
         let cancel = host.end().child();
-        let threads = start(&engine, woken, store, written, cancel.clone())?;
+        let threads = start(&engine, woken, store, Limit::new(rate.unwrap_or(limit::USUAL)), cancel.clone())?;
         Ok(Server { shared, wake, cancel, threads: Mutex::new(threads), address, port, second })
     }
 
@@ -198,7 +210,7 @@ fn start(
     engine: &Arc<Engine>,
     woken: UnixStream,
     store: Option<Store>,
-    written: mpsc::Receiver<Written>,
+    limit: Limit,
     cancel: Cancel,
 ) -> Result<Vec<JoinHandle<()>>> {
     let thread = |name: &str, stack: usize, body: Box<dyn FnOnce(Arc<Engine>) + Send>| {
@@ -209,10 +221,9 @@ fn start(
             .spawn(move || body(engine))
             .map_err(|error| Fault::io("dhcp.bind", "start a thread", error))
     };
-    let mut threads = vec![thread("dhcp", 2 << 20, Box::new(move |engine| listen(&engine, woken, &cancel)))?];
+    let mut threads = vec![thread("dhcp", 2 << 20, Box::new(move |engine| listen(&engine, woken, limit, &cancel)))?];
     if let Some(store) = store {
         threads.push(thread("dhcp-disk", 2 << 20, Box::new(|engine| engine.write_all(store)))?);
-        threads.push(thread("dhcp-send", 2 << 20, Box::new(move |engine| engine.send_all(&written)))?);
     }
     if engine.answer.is_some() {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
@@ -223,64 +234,104 @@ fn start(
     Ok(threads)
 }
 
-/// Takes packets off the wires until the server ends.
-fn listen(engine: &Engine, mut woken: UnixStream, cancel: &Cancel) {
-    let (mut batch, mut limit, mut wait) = (Batch::default(), Limit::default(), None);
+/// Takes packets off the wires and sends replies, until the server ends.
+fn listen(engine: &Engine, mut woken: UnixStream, mut limit: Limit, cancel: &Cancel) {
+    let (mut batch, mut wait, mut busy) = (Batch::default(), None, false);
+    let mut last = Instant::now();
     while !cancel.is_set() {
-        {
-            let flag = PollFlags::POLLIN;
-            let mut fds = vec![PollFd::new(woken.as_fd(), flag)];
-            for port in &engine.ports {
-                fds.push(PollFd::new(port.socket.as_fd(), flag));
-                fds.extend(port.second.as_ref().map(|socket| PollFd::new(socket.as_fd(), flag)));
-                fds.extend(port.arp.as_ref().map(|arp| PollFd::new(arp.as_fd(), flag)));
-            }
+        if busy {
+            std::thread::sleep(GATHER);
+        } else {
             // At least once a second: leases end by themselves, and so does the run.
-            let wait: Duration = wait.unwrap_or(Duration::from_secs(1)).min(Duration::from_secs(1));
-            let wait = PollTimeout::try_from(wait.as_micros().div_ceil(1000) as i32).unwrap_or(PollTimeout::ZERO);
-            let _ = poll(&mut fds, wait);
+            sleep(engine, &woken, wait.unwrap_or(Duration::from_secs(1)));
         }
         while woken.read(&mut [0; 64]).is_ok_and(|count| count == 64) {}
-        // In pieces: offers whose time has come wait for a flood no longer than for one of them.
+        let (mut heard, mut full) = (Vec::new(), false);
         for (number, port) in engine.ports.iter().enumerate() {
             for second in [false, true] {
-                let socket = if second { port.second.as_ref() } else { Some(&port.socket) };
-                let Some(socket) = socket else { continue };
-                let heard = |bytes: &[u8], from| hear(engine, &mut limit, bytes, from, number, second);
+                let Some(socket) = (if second { port.second.as_ref() } else { Some(&port.socket) }) else { continue };
+                let each = |bytes: &[u8], from| heard.extend(hear(engine, &mut limit, bytes, from, number, second));
                 // An error here is an ICMP message about some earlier reply, or the interface going down and up again.
-                let _ = batch.receive(socket, heard);
+                full |= batch.receive(socket, each).is_ok_and(|count| count == MANY);
             }
             let mut buffer = [0; 128];
             while let Some(count) = port.arp.as_ref().and_then(|arp| arp.receive(&mut buffer).ok()) {
                 engine.heard(&buffer[..count]);
             }
         }
+        while let Some(ip) = engine.echo.as_ref().and_then(Echo::heard) {
+            engine.is_taken(ip, None);
+        }
+        // Two rounds shortly one after the other: more will come.
+        let now = Instant::now();
+        busy = !heard.is_empty() && !full && now.duration_since(last) < 2 * GATHER;
+        if !heard.is_empty() {
+            last = now;
+        }
+        engine.take(heard);
         wait = engine.settle();
-        let over = engine.rules().sweep(now());
+        if engine.queue.prod() {
+            wait = Some(wait.map_or(GATHER, |wait| wait.min(GATHER)));
+        }
+        let over = engine.rules().sweep(self::now());
         engine.tell(over);
     }
     engine.queue.close();
     if let Some(disk) = &engine.disk {
         disk.end();
     }
+    // The last replies go as soon as their leases are on disk.
+    while !(engine.written.load(Ordering::SeqCst) && engine.outbox.is_empty()) {
+        engine.settle();
+        std::thread::sleep(GATHER);
+    }
     engine.events.close();
 }
 
-fn hear(engine: &Engine, limit: &mut Limit, bytes: &[u8], from: SocketAddrV4, port: usize, second: bool) {
+/// Until a packet comes, the time is over or another thread has something to send.
+fn sleep(engine: &Engine, woken: &UnixStream, time: Duration) {
+    let flag = PollFlags::POLLIN;
+    let mut fds = vec![PollFd::new(woken.as_fd(), flag)];
+    for port in &engine.ports {
+        fds.push(PollFd::new(port.socket.as_fd(), flag));
+        fds.extend(port.second.as_ref().map(|socket| PollFd::new(socket.as_fd(), flag)));
+        fds.extend(port.arp.as_ref().map(|arp| PollFd::new(arp.as_fd(), flag)));
+    }
+    fds.extend(engine.echo.as_ref().map(|echo| PollFd::new(echo.as_fd(), flag)));
+    engine.asleep.store(true, Ordering::SeqCst);
+    // What came before that was seen wakes nobody.
+    let time = if engine.news.load(Ordering::SeqCst) { Duration::ZERO } else { time.min(Duration::from_secs(1)) };
+    let time = PollTimeout::try_from(time.as_micros().div_ceil(1000) as i32).unwrap_or(PollTimeout::ZERO);
+    let _ = poll(&mut fds, time);
+    engine.asleep.store(false, Ordering::SeqCst);
+}
+
+/// A packet worth an answer.
+fn hear(
+    engine: &Engine,
+    limit: &mut Limit,
+    bytes: &[u8],
+    from: SocketAddrV4,
+    port: usize,
+    second: bool,
+) -> Option<Heard> {
     // A header and the opcode of clients, before any more work goes into it.
-    let Some(client) = bytes.get(28..44).filter(|_| bytes.len() >= 240 && bytes[0] == 1) else {
-        return count(&engine.counters.malformed);
+    let client = bytes.get(28..44).and_then(<[u8]>::first_chunk).filter(|_| bytes.len() >= 240 && bytes[0] == 1);
+    let Some(client) = client else {
+        count(&engine.counters.malformed);
+        return None;
     };
     count(&engine.counters.received);
-    let heard = Instant::now();
-    let verdict = limit.look(client, heard);
-    if verdict == Verdict::Drop {
-        return count(&engine.counters.limited);
+    let at = Instant::now();
+    match limit.look(*client, at) {
+        Verdict::Pass => return Some(Heard { bytes: bytes.to_vec(), port, from, second, at, tries: 0 }),
+        Verdict::Drop => {}
+        Verdict::First => {
+            if let Ok(packet) = Packet::parse(bytes) {
+                engine.tell(vec![Event::of("limited", &packet, None, "asks too often")]);
+            }
+        }
     }
-    let Ok(packet) = Packet::parse(bytes) else { return count(&engine.counters.malformed) };
-    if verdict == Verdict::First {
-        count(&engine.counters.limited);
-        return engine.tell(vec![Event::of("limited", &packet, None, "asks too often")]);
-    }
-    engine.take(Job { packet, port, from, second, heard, tries: 0 });
+    count(&engine.counters.limited);
+    None
 }

@@ -75,7 +75,7 @@ impl Talk {
 
     /// Sends, and expects nothing.
     pub async fn tell(&mut self, packet: &Packet) -> Result<()> {
-        let sent = self.socket.send_to(&packet.encode()?, SocketAddr::from(self.to)).await;
+        let sent = self.socket.send_to(&packet.encode(), SocketAddr::from(self.to)).await;
         sent.map_err(|error| Fault::io("dhcp.send", format_args!("ask {}", self.to), error))?;
         self.asked += 1;
         Ok(())

@@ -41,14 +41,29 @@ impl<T: Send + 'static> Events<T> {
     }
 
     pub fn push(&self, event: T) {
-        if let Some(watch) = &self.0.watch {
-            watch(&event);
+        self.extend([event]);
+    }
+
+    /// Several, one after the other.
+    pub fn extend(&self, events: impl IntoIterator<Item = T>) {
+        let mut events = events.into_iter().peekable();
+        if events.peek().is_none() {
+            return;
         }
+        let watched = |event: T| {
+            if let Some(watch) = &self.0.watch {
+                watch(&event);
+            }
+            event
+        };
+        let events: Vec<T> = events.map(watched).collect();
         let mut guard = self.0.queue.lock().expect("no holder panics");
-        if guard.0.len() == KEPT {
-            guard.0.pop_front();
+        for event in events {
+            if guard.0.len() == KEPT {
+                guard.0.pop_front();
+            }
+            guard.0.push_back(event);
         }
-        guard.0.push_back(event);
         drop(guard);
         self.0.wake.notify_one();
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::remote::Remote;
 use super::store::{Store, check_word};
 use crate::host::{Fault, Host, Result, format_duration};
+use crate::kit::nodeset;
 
 /// How often a waiting store looks again. The files may lie on NFS, where no change is announced.
 const POLL: Duration = Duration::from_millis(50);
@@ -24,7 +25,7 @@ impl Steps {
     pub fn get(&self, kar: &Host, host: &str) -> Result<Option<String>> {
         match self {
             Steps::Folder(store) => store.get(host),
-            Steps::Remote(remote) => kar.wait(remote.get(host)),
+            Steps::Remote(remote) => kar.wait(remote.get(kar, host)),
         }
     }
 
@@ -88,13 +89,17 @@ impl Steps {
 }
 
 fn late(hosts: usize, word: &str, limit: Duration, missing: BTreeMap<String, String>) -> Fault {
-    let stand = |(host, step): (&String, &String)| match step.as_str() {
-        "" => format!("{host} (no step)"),
-        step => format!("{host} ({step})"),
+    let mut standing = BTreeMap::<&str, Vec<&str>>::new();
+    for (host, step) in &missing {
+        standing.entry(step).or_default().push(host);
+    }
+    let stand = |(step, hosts): (&&str, &Vec<&str>)| {
+        let hosts = nodeset::fold(hosts.iter().copied());
+        if step.is_empty() { format!("{hosts} (no step)") } else { format!("{hosts} ({step})") }
     };
-    let mut names: Vec<String> = missing.iter().take(12).map(stand).collect();
-    if missing.len() > names.len() {
-        names.push(format!("{} more", missing.len() - names.len()));
+    let mut names: Vec<String> = standing.iter().take(12).map(stand).collect();
+    if standing.len() > names.len() {
+        names.push(format!("{} other steps", standing.len() - names.len()));
     }
     let message = format!(
         "{} of {hosts} hosts did not reach step `{word}` within {}: {}",
@@ -125,6 +130,10 @@ mod tests {
         let fault = steps.wait(&host, &both, "ready", Some(Duration::from_millis(1))).unwrap_err();
         assert_eq!(fault.kind, "step.timeout");
         assert_eq!(fault.message, "1 of 2 hosts did not reach step `ready` within 1ms: node2 (no step)");
+        let many: Vec<String> = (1..=9).map(|n| format!("node{n}")).collect();
+        let fault = steps.wait(&host, &many, "lilo", Some(Duration::from_millis(1))).unwrap_err();
+        let told = "9 of 9 hosts did not reach step `lilo` within 1ms: node[2-9] (no step), node1 (ready)";
+        assert_eq!(fault.message, told);
         let other = store.clone();
         let setter = std::thread::spawn(move || other.set("node2", "ready"));
         steps.wait(&host, &both, "ready", Some(Duration::from_secs(60))).unwrap();

@@ -44,6 +44,8 @@ pub fn agree(options: &[(String, String)], largest: u16, size: Option<u64>) -> A
                 agreed.window
             }
             ("tsize", _) => match size {
+                // curl takes the size 0 for an error, from any server; without a word on it the file ends as it should.
+                Some(0) => continue,
                 Some(size) => size,
                 None => {
                     // A client that copies its question for a size means nothing by the 0.
@@ -76,6 +78,7 @@ mod tests {
         assert_eq!(said(&[("blksize", "65464"), ("windowsize", "65535")], None), "blksize=8192 windowsize=64 ");
         assert_eq!(said(&[("blksize", "7"), ("timeout", "0"), ("windowsize", "0"), ("blksize", "x")], None), "");
         assert_eq!(said(&[("tsize", "500")], None), "tsize=500 ");
+        assert_eq!(said(&[("tsize", "0"), ("blksize", "1468")], Some(0)), "blksize=1468 ");
         assert_eq!(said(&[("blksize", "16"), ("blksize", "32")], None), "blksize=16 ");
     }
 

@@ -1,6 +1,6 @@
 //! One transfer's packets: sent, waited for, sent again.
 
-use std::io::{Error, ErrorKind, Result as IoResult};
+use std::io::{Error, ErrorKind, IoSlice, Result as IoResult};
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -8,21 +8,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, recv};
+use nix::sys::socket::{MsgFlags, recv, sendmsg};
 
+use super::pace::{LOOKS, Pace};
 use super::packet::{Packet, code};
 use super::table::Place;
 use crate::host::Cancel;
 
 /// How often a packet is sent again before its client is given up.
 const RETRIES: u32 = 5;
-/// How often an answer is looked for before it is waited for: some ten microseconds, as long as a sleep and a wake-up take.
-/// One block at a time, half of a transfer on a quick network is that.
-const LOOKS: u32 = 60;
-/// Looked in vain as often as this more than half of the times: the network is too slow for it to be worth while, or the
-/// processors have other work.
-const VAIN: u32 = 32;
-
 /// Why a transfer ended before its end.
 #[derive(Debug)]
 pub enum Stop {
@@ -65,7 +59,7 @@ pub struct Line {
     /// Transfers at once, and with how many of them there is a processor to spare.
     busy: Arc<AtomicUsize>,
     spare: usize,
-    vain: u32,
+    pace: Pace,
     /// Since when nothing has moved.
     still: Instant,
     tries: u32,
@@ -77,27 +71,36 @@ impl Line {
         let _ = socket.set_read_timeout(Some(timeout));
         let (cancel, busy, buffer) = (place.cancel.clone(), place.busy(), vec![0; longest.max(600)]);
         let spare = std::thread::available_parallelism().map_or(0, |count| count.get() / 2);
-        Line { socket, cancel, timeout, buffer, busy, spare, vain: 0, still: Instant::now(), tries: 0 }
+        let now = Instant::now();
+        Line { socket, cancel, timeout, buffer, busy, spare, pace: Pace::new(now), still: now, tries: 0 }
     }
 
     fn receive(&mut self) -> IoResult<usize> {
-        if self.vain < VAIN && self.busy.load(Ordering::Relaxed) <= self.spare {
+        if self.busy.load(Ordering::Relaxed) <= self.spare && self.pace.look(Instant::now) {
             for _ in 0..LOOKS {
                 match recv(self.socket.as_raw_fd(), &mut self.buffer, MsgFlags::MSG_DONTWAIT) {
                     Err(Errno::EAGAIN) => std::hint::spin_loop(),
-                    heard => {
-                        self.vain = self.vain.saturating_sub(1);
-                        return heard.map_err(Error::from);
-                    }
+                    heard => return heard.map_err(Error::from),
                 }
             }
-            self.vain += 1;
         }
         self.socket.recv(&mut self.buffer)
     }
 
     pub fn send(&self, packet: &[u8]) -> Result<(), Stop> {
-        match self.socket.send(packet) {
+        self.sent(self.socket.send(packet))
+    }
+
+    /// One block: its number and what it holds, put together by the system.
+    pub fn send_block(&self, number: u16, data: &[u8]) -> Result<(), Stop> {
+        let [high, low] = number.to_be_bytes();
+        let (head, fd) = ([0, 3, high, low], self.socket.as_raw_fd());
+        let parts = [IoSlice::new(&head), IoSlice::new(data)];
+        self.sent(sendmsg::<()>(fd, &parts, &[], MsgFlags::empty(), None).map_err(Error::from))
+    }
+
+    fn sent(&self, sent: IoResult<usize>) -> Result<(), Stop> {
+        match sent {
             Ok(_) => Ok(()),
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => Err(Stop::Gone),
             // A full queue, an address that is being looked for: as lost as on the wire, and sent again like that.

@@ -8,6 +8,7 @@ pub mod client;
 mod line;
 mod listen;
 mod netascii;
+mod pace;
 pub mod packet;
 mod receive;
 mod send;

@@ -48,7 +48,6 @@ pub fn send(
     let blocks = size / block + 1;
     let length = |number: u64| block.min(size - (number - 1) * block) as usize;
     let mut ahead = Ahead { body, buffer: Vec::new(), start: 0 };
-    let mut packet = Vec::with_capacity(agreed.block + 4);
     if !agreed.answer.is_empty() {
         let options = Packet::Options(agreed.answer.clone()).encode();
         line.send(&options)?;
@@ -72,11 +71,7 @@ pub fn send(
         let end = blocks.min(taken + agreed.window);
         while sent < end {
             sent += 1;
-            packet.clear();
-            packet.extend([0, 3]);
-            packet.extend((sent as u16).to_be_bytes());
-            packet.extend_from_slice(ahead.part((sent - 1) * block, length(sent))?);
-            line.send(&packet)?;
+            line.send_block(sent as u16, ahead.part((sent - 1) * block, length(sent))?)?;
         }
         if sent < blocks {
             // While the client is at work on these.

@@ -1,6 +1,7 @@
 //! What clients are given, as scripts write it: for all, for a subnet, a host, a class, an answer.
 
 use std::net::Ipv4Addr;
+use std::sync::LazyLock;
 
 use super::super::prelude::*;
 use crate::kit::dhcp::option::{self, Options, Value};
@@ -48,12 +49,18 @@ pub fn given(call: &'static str, map: Map, more: &[&str]) -> Result<Opts> {
     Opts::new(call, map, &known)
 }
 
+/// What a closure returned.
+pub fn answered(map: Map) -> Result<Changes> {
+    static KNOWN: LazyLock<Vec<String>> = LazyLock::new(|| GIVEN.map(String::from).to_vec());
+    changes(&Opts::new("dhcp::serve answer", map, &KNOWN)?)
+}
+
 pub fn numbered(map: Map) -> Result<Options> {
     let encode = |(name, value): (rhai::Identifier, Dynamic)| {
         let code = option::code(&name)?;
         let value = value_of(&value).ok_or_else(|| {
             Fault::new("dhcp.value", format!("option {code} cannot be {} ({})", value, value.type_name()))
-                .hint("an option is a text, a number, a blob, or a list of them")
+                .hint("an option is a text, a number, a blob, or a list of them; #{ address: \"10.0.0.1\" } and #{ number: 7, bytes: 4 } say how")
         })?;
         Ok((code, option::encode(code, &value)?))
     };
@@ -70,13 +77,51 @@ fn value_of(value: &Dynamic) -> Option<Value> {
     if let Some(list) = value.read_lock::<Array>() {
         return list.iter().map(value_of).collect::<Option<_>>().map(Value::List);
     }
+    if let Some(map) = value.read_lock::<Map>() {
+        return said(&map);
+    }
     value.clone().into_string().ok().map(Value::Text)
+}
+
+/// A value whose form the recipe says, for numbers whose form kar does not know, or knows otherwise.
+fn said(map: &Map) -> Option<Value> {
+    let text = |name: &str| map.get(name).and_then(|value| value.clone().into_string().ok());
+    let number = |name: &str| map.get(name).and_then(|value| value.as_int().ok());
+    let bytes = match map.len() {
+        1 => match (text("address"), text("text")) {
+            (Some(address), None) => address.parse::<Ipv4Addr>().ok()?.octets().to_vec(),
+            (None, Some(text)) => text.into_bytes(),
+            _ => return None,
+        },
+        2 => {
+            let (number, width) = (u32::try_from(number("number")?).ok()?, usize::try_from(number("bytes")?).ok()?);
+            let fits = matches!(width, 1 | 2 | 4) && (width == 4 || number >> (8 * width) == 0);
+            fits.then(|| number.to_be_bytes()[4 - width..].to_vec())?
+        }
+        _ => return None,
+    };
+    Some(Value::Bytes(bytes))
 }
 
 fn maps(opts: &Opts, name: &str, example: &str) -> Result<Vec<Map>> {
     let map =
         |item: Dynamic| item.try_cast::<Map>().ok_or_else(|| opts.refuse(name, "it is a list of maps").hint(example));
     opts.list(name)?.unwrap_or_default().into_iter().map(map).collect()
+}
+
+/// Who a host is: a MAC address, a UUID, or a map that says which of `mac`, `uuid` and `port` it is known by.
+pub fn who(who: Dynamic) -> Result<Key> {
+    if let Some(map) = who.read_lock::<Map>() {
+        let known = ["mac", "uuid", "port"].map(String::from);
+        return key_of(&Opts::new("dhcpserver.reserve", map.clone(), &known)?);
+    }
+    let kind = who.type_name();
+    let wrong = || Fault::new("dhcp.option", format!("a host is known by a text or a map, not by {kind}"));
+    let text = who.into_string().map_err(|_| wrong())?;
+    match uuid::Uuid::parse_str(&text) {
+        Ok(uuid) if text.len() >= 32 => Ok(Key::Uuid(uuid.to_string())),
+        _ => Ok(Key::Mac(text.parse()?)),
+    }
 }
 
 fn key_of(opts: &Opts) -> Result<Key> {

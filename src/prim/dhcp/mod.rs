@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use super::prelude::*;
 use crate::host::Hold;
+use crate::kit::dhcp;
 use crate::kit::dhcp::client::{self, Ask};
-use crate::kit::dhcp::{self, Key};
 use crate::kit::net::Mac;
 
 pub fn types(engine: &mut Engine) {
@@ -68,11 +68,16 @@ pub mod module {
     /// answer.
     ///
     /// `answer: |req| ..` is asked about each client: `#{ kind, mac, ip, name, arch, archs, vendor_class, user_class, uuid,
-    /// hostname, relay, interface, options }`; it returns a map of changes (the same names as a host's), `()` for the usual
+    /// hostname, relay, interface, options }`, and `step`, where a store of step files was given as `steps`: that of the
+    /// host's name in `hosts`, else of its address, `()` without one. It returns a map of changes (the same names as a host's), `()` for the usual
     /// answer, or `false` for none. Each call is bounded to 2 s; one that fails is told with its place, and its client gets
     /// the usual answer, as does one that had to wait for longer than 3 s. Several calls run side by side.
     ///
-    /// `options` are named by number and are texts, numbers, addresses, lists or blobs. An acknowledged lease is on disk
+    /// `options` are named by number, or as ISC dhcpd names them, and are texts, numbers, addresses, lists or blobs; where kar
+    /// does not know how an option looks, `#{ address: "10.0.0.1" }`, `#{ number: 7, bytes: 4 }` and `#{ text: ".." }` say it.
+    ///
+    /// Before an address of a range is first offered the wire is asked whether somebody has it: by ARP, behind relays by ICMP
+    /// echo. An acknowledged lease is on disk
     /// before its client hears of it. On the loopback clients are answered where they asked from, so that many can be
     /// rehearsed on one machine.
     ///
@@ -93,6 +98,8 @@ pub mod module {
     /// - `options` (map, none): further options by number: `#{ "135": "scripts/224" }`
     /// - `leases` (path, none): the file that keeps the leases; without it they end with the server
     /// - `answer` (closure, none): decides for each request
+    /// - `steps` (store, none): step files, for `answer`: `step::open(dir)`
+    /// - `limit` (int, 10): packets a second that one client is listened to, four times as many at once; 0: all of them
     /// - `probe` (time, "200ms"): how long the wire is asked whether an address is free before it is first offered; "0s": not
     /// - `look` (time, "1s"): how long another server is looked for before this one starts; "0s": not at all
     /// - `port` (int, 67): where to listen; 0 takes a free one
@@ -105,7 +112,7 @@ pub mod module {
     /// - `dhcp.address`: the interface has no address of its own
     /// - `dhcp.foreign`: another server answers on the wire already; says which
     /// - `dhcp.bind`: the port is in use, or may not be used
-    /// - `dhcp.leases`: the file can be neither read nor written
+    /// - `dhcp.leases`: the file can be neither read nor written, or another server keeps its leases there; says which
     /// - `dhcp.hosts`: the hosts file cannot be read or written
     /// - `net.missing`: no such interface
     ///
@@ -119,6 +126,17 @@ pub mod module {
     /// });
     /// let lease = dhcp::request("lo", #{ mac: "52:54:00:00:00:01", port: server.port, arch: 7 });
     /// `${lease.ip} ${lease.hostname} ${lease.bootfile} ${lease.options["135"]}`  // => "10.9.0.11 node1 ipxe.efi scripts/224"
+    /// let steps = step::open("steps");
+    /// steps.set("node1", "install");
+    /// let server = dhcp::serve(#{
+    ///     interface: "lo", port: 0, subnet: "10.9.0.0/24", range: "10.9.0.20-30", steps: steps,
+    ///     hosts: [ #{ mac: "52:54:00:00:00:01", ip: "10.9.0.11", name: "node1" } ],
+    ///     options: #{ "ntp-servers": "10.9.0.1", "224": #{ address: "10.9.0.2" }, "225": #{ number: 7, bytes: 4 } },
+    ///     answer: |req| #{ bootfile: `step-${req.step}` },
+    /// });
+    /// let lease = dhcp::request("lo", #{ mac: "52:54:00:00:00:01", port: server.port });
+    /// `${lease.bootfile} ${lease.named["ntp-servers"]} ${lease.options["225"].len}`  // => "step-install 10.9.0.1 4"
+    /// dhcp::request("lo", #{ mac: "52:54:00:00:00:02", port: server.port }).bootfile  // => "step-"
     /// dhcp::serve(#{ interface: "lo", port: 0, mode: "none" })                   // => throws dhcp.mode
     /// ```
     #[rhai_fn(return_raw)]
@@ -192,7 +210,8 @@ pub mod module {
         server.server.counters().into_iter().map(counter).collect()
     }
 
-    /// Gives a machine its settings from now on, as in `hosts`.
+    /// Gives a machine its settings from now on, as in `hosts`. `who` is a MAC address, a UUID (option 97), or a map of the one
+    /// it is known by: `#{ mac }`, `#{ uuid }` or `#{ port }` (a text or blob that a relay adds in option 82).
     ///
     /// # Options
     /// - `ip` (text, one of the range): its address
@@ -206,7 +225,7 @@ pub mod module {
     /// - `options` (map, none): further options by number
     ///
     /// # Errors
-    /// - `net.mac`: not a MAC address
+    /// - `net.mac`, `dhcp.option`: nothing that a host is known by
     /// - `dhcp.settings`: an address outside the subnet, or promised to another
     ///
     /// # Example
@@ -216,14 +235,19 @@ pub mod module {
     /// dhcp::request("lo", #{ mac: "52:54:00:00:00:02", port: server.port }).ip   // => "10.9.0.12"
     /// server.leases.len                                                          // => 1
     /// server.reserve("52:54:00:00:00:03", #{ ip: "10.9.0.12" })                  // => throws dhcp.settings
+    /// let uuid = "00112233-4455-6677-8899-aabbccddeeff";
+    /// server.reserve(uuid, #{ ip: "10.9.0.13" });
+    /// dhcp::request("lo", #{ mac: "52:54:00:00:00:04", uuid: uuid, port: server.port }).ip   // => "10.9.0.13"
+    /// server.reserve(#{ port: "slot1/7" }, #{ ip: "10.9.0.14" });
+    /// server.reserve("slot1/7", #{ ip: "10.9.0.15" })                            // => throws net.mac
     /// ```
     #[rhai_fn(global, return_raw)]
-    pub fn reserve(ctx: NativeCallContext, server: &mut DhcpServer, mac: &str, options: Map) -> Raw<()> {
+    pub fn reserve(ctx: NativeCallContext, server: &mut DhcpServer, who: Dynamic, options: Map) -> Raw<()> {
         let host = host_of(&ctx);
         let opts = options_of(&ctx, "dhcpserver.reserve", options)?;
-        let (mac, settings) = (mac.parse::<Mac>()?, given::changes(&opts)?);
-        let effect = Effect::new("dhcp.reserve", mac.to_string(), Weight::Change);
-        Ok(host.perform(effect, || server.server.reserve(Key::Mac(mac), settings))?)
+        let (key, settings) = (given::who(who)?, given::changes(&opts)?);
+        let effect = Effect::new("dhcp.reserve", key.to_string(), Weight::Change);
+        Ok(host.perform(effect, || server.server.reserve(key, settings))?)
     }
 
     /// Ends it; its port is free afterwards.
@@ -297,7 +321,8 @@ pub mod module {
     }
 
     /// Asks for a lease as some machine would, and configures nothing. Returns `#{ mac, ip, mask, prefix, router, dns,
-    /// domain, hostname, server, next_server, bootfile, lease, options }`: lease in seconds, options by number.
+    /// domain, hostname, server, next_server, bootfile, lease, options, named }`: lease in seconds, options by number, and in
+    /// `named` those that have one by the names of ISC dhcpd.
     ///
     /// # Options
     /// - `mac` (text, the interface's): who asks
@@ -310,7 +335,7 @@ pub mod module {
     /// - `client_id` (text or blob, none): option 61
     /// - `uuid` (text, none): option 97
     /// - `ip` (text, none): the address wished for
-    /// - `options` (map, none): further options by number, over all else
+    /// - `options` (map, none): further options by number or name, over all else
     /// - `server` (text, everybody): the server asked
     /// - `relay` (text, none): ask as a relay with this address would; our port is then 67
     /// - `unicast` (flag, false): take answers sent to the address that is offered; they go to everybody otherwise
@@ -326,6 +351,7 @@ pub mod module {
     /// let server = dhcp::serve(#{ interface: "lo", port: 0, subnet: "10.9.0.0/24", range: "10.9.0.10-20", router: "10.9.0.1" });
     /// let lease = dhcp::request("lo", #{ mac: "52:54:00:00:00:01", port: server.port, timeout: "20s" });
     /// `${lease.ip}/${lease.prefix} via ${lease.router}`                                   // => "10.9.0.10/24 via 10.9.0.1"
+    /// `${lease.options["28"]} ${lease.named["broadcast-address"]}`                        // => "10.9.0.255 10.9.0.255"
     /// server.stop();
     /// dhcp::request("lo", #{ mac: "52:54:00:00:00:01", port: server.port, timeout: "1ms" })  // => throws dhcp.timeout
     /// ```

@@ -5,16 +5,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::prelude::*;
+use super::super::stores::Store;
 use super::{given, shown};
-use crate::kit::dhcp::{self, Answer, Changes, Decided, Mode, Network, Ports, Settings, Setup, Subnet};
+use crate::kit::dhcp::{self, Answer, Changes, Decided, Mode, Network, Ports, Request, Settings, Setup, Subnet};
 use crate::kit::net;
+use crate::kit::step::Steps;
 
 /// Clients ask again after some seconds.
 const DECISION: Duration = Duration::from_secs(2);
 
-fn answer(callback: Callback) -> Answer {
+fn answer(host: Host, callback: Callback, steps: Option<Steps>) -> Answer {
     Arc::new(move |request| {
-        let value = callback.call(vec![shown::request(request).into()], DECISION)?;
+        let mut map = shown::request(request);
+        if let Some(steps) = &steps {
+            map.insert("step".into(), step_of(&host, steps, request)?.map_or(Dynamic::UNIT, Dynamic::from));
+        }
+        let value = callback.call(vec![map.into()], DECISION)?;
         if value.is_unit() || value.as_bool() == Ok(true) {
             return Ok(Decided::Usual);
         }
@@ -26,8 +32,18 @@ fn answer(callback: Callback) -> Answer {
             Fault::new("dhcp.answer", format!("`answer` returned {kind} for {}", request.mac))
                 .hint("it returns a map of changes, () for the usual answer, or false for none")
         })?;
-        Ok(Decided::Changes(given::changes(&given::given("dhcp::serve answer", map, &[])?)?))
+        Ok(Decided::Changes(given::answered(map)?))
     })
+}
+
+/// The step of a client: that of its host's name, else that of the address it gets. What it calls itself does not count.
+fn step_of(host: &Host, steps: &Steps, request: &Request<'_>) -> Result<Option<String>> {
+    for name in [&request.known, &request.ip].into_iter().filter(|name| !name.is_empty()) {
+        if let Some(word) = steps.get(host, name)? {
+            return Ok(Some(word));
+        }
+    }
+    Ok(None)
 }
 
 /// The subnet of an interface's first address.
@@ -89,13 +105,19 @@ pub fn of(ctx: &NativeCallContext, opts: &Opts) -> Result<Setup> {
         leases: opts.path("leases")?,
         mode,
     };
+    let steps = opts.value::<Store>("steps", "a store of step files: step::open(dir)")?.map(|store| store.0);
+    if steps.is_some() && opts.raw("answer").is_none() {
+        return Err(opts.refuse("steps", "it is told to `answer`, which is not there"));
+    }
+    let closure = opts.value::<FnPtr>("answer", "a closure")?;
     let port = |name| Ok::<_, Fault>(opts.count(name, 0, 65535)?.map(|port| port as u16));
     Ok(Setup {
         interfaces,
         ports: Ports { server: port("port")?, client: port("client_port")? },
         settings,
-        answer: opts.value::<FnPtr>("answer", "a closure")?.map(|f| answer(Callback::of(ctx, f))),
+        answer: closure.map(|f| answer(host_of(ctx), Callback::of(ctx, f), steps)),
         probe: opts.time("probe")?.unwrap_or(Duration::from_millis(200)),
         look: opts.time("look")?.unwrap_or(Duration::from_secs(1)),
+        limit: opts.count("limit", 0, 1_000_000)?.map(|rate| rate as u32),
     })
 }

@@ -1,6 +1,10 @@
 //! What the server and the client know, as scripts see it.
 
+use std::fmt::Write;
 use std::net::Ipv4Addr;
+use std::sync::LazyLock;
+
+use rhai::Identifier;
 
 use super::super::prelude::*;
 use crate::kit::dhcp::client::Granted;
@@ -17,30 +21,46 @@ fn shown(value: Value) -> Dynamic {
 }
 
 pub fn options(options: &Options) -> Map {
-    options.iter().map(|(code, data)| (code.to_string().into(), shown(option::show(*code, data)))).collect()
+    let mut map = Map::new();
+    for (code, data) in options {
+        let mut name = Identifier::new_const();
+        let _ = write!(name, "{code}");
+        map.insert(name, shown(option::show(*code, data)));
+    }
+    map
 }
 
-/// By hand: a closure is asked thousands of times a second when a room of machines is switched on.
-pub fn request(request: &Request) -> Map {
+/// By hand: a closure is asked thousands of times a second when a room of machines is switched on. What is empty is one
+/// text for all.
+pub fn request(request: &Request<'_>) -> Map {
+    static EMPTY: LazyLock<ImmutableString> = LazyLock::new(ImmutableString::new);
+    let text = |text: &str| Dynamic::from(if text.is_empty() { EMPTY.clone() } else { text.into() });
     let archs = request.archs.iter().map(|arch| i64::from(*arch).into()).collect::<Array>();
-    [
-        ("kind", request.kind.into()),
-        ("mac", request.mac.clone().into()),
-        ("ip", request.ip.clone().into()),
-        ("name", request.name.clone().into()),
+    let mut map = Map::new();
+    for (name, value) in [
         ("arch", request.arch.map_or(Dynamic::UNIT, |arch| i64::from(arch).into())),
         ("archs", archs.into()),
-        ("vendor_class", request.vendor_class.clone().into()),
-        ("user_class", request.user_class.clone().into()),
-        ("uuid", request.uuid.clone().into()),
-        ("hostname", request.hostname.clone().into()),
-        ("relay", request.relay.clone().into()),
-        ("interface", request.interface.clone().into()),
-        ("options", options(&request.options).into()),
-    ]
-    .into_iter()
-    .map(|(name, value): (&str, Dynamic)| (name.into(), value))
-    .collect()
+        ("hostname", text(&request.hostname)),
+        ("interface", text(&request.interface)),
+        ("ip", text(&request.ip)),
+        ("kind", text(request.kind)),
+        ("mac", text(&request.mac)),
+        ("name", text(&request.name)),
+        ("options", options(request.options).into()),
+        ("relay", text(&request.relay)),
+        ("user_class", text(&request.user_class)),
+        ("uuid", text(&request.uuid)),
+        ("vendor_class", text(&request.vendor_class)),
+    ] {
+        map.insert(name.into(), value);
+    }
+    map
+}
+
+/// Options that have a name, by their names.
+fn named(options: &Options) -> Map {
+    let name = |(code, data): (&u8, &Vec<u8>)| Some((option::name(*code)?.into(), shown(option::show(*code, data))));
+    options.iter().filter_map(name).collect()
 }
 
 pub fn lease(lease: &Lease) -> Dynamic {
@@ -69,6 +89,7 @@ pub fn granted(granted: &Granted) -> Map {
         ("bootfile", granted.bootfile.clone().into()),
         ("lease", i64::from(granted.lease).into()),
         ("options", options(&granted.options).into()),
+        ("named", named(&granted.options).into()),
     ]
     .into_iter()
     .map(|(name, value): (&str, Dynamic)| (name.into(), value))

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use kar::kit::chain::channel::{Reader, Writer, accept, connect};
+use kar::kit::chain::channel::{Reader, Writer};
+use kar::kit::chain::seal::{accept, connect};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
 const KEY: [u8; 32] = [7; 32];

@@ -1,0 +1,81 @@
+//! How an answer is waited for: looked for again and again, or slept for. One block at a time, half of a transfer on a quick
+//! network is the way into that sleep and out of it; but where client and server share a processor, looking keeps the
+//! client from its work. So both are tried out as the transfer goes, again and again, and what was quicker is kept to.
+
+use std::time::{Duration, Instant};
+
+/// How often an answer is looked for before it is slept for after all: some fifty microseconds, as long as a processor takes
+/// that has to be woken for it.
+pub const LOOKS: u32 = 400;
+/// Answers of a trial, and answers from there to the next trial.
+const TRIAL: u32 = 32;
+const KEPT: u32 = 1000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    TrySleep,
+    TryLook,
+    Keep(bool),
+}
+
+#[derive(Debug)]
+pub struct Pace {
+    phase: Phase,
+    left: u32,
+    began: Instant,
+    slept: Duration,
+}
+
+impl Pace {
+    pub fn new(now: Instant) -> Pace {
+        Pace { phase: Phase::TrySleep, left: TRIAL, began: now, slept: Duration::ZERO }
+    }
+
+    /// Before each answer: whether to look for it.
+    pub fn look(&mut self, now: impl FnOnce() -> Instant) -> bool {
+        match self.left.checked_sub(1) {
+            Some(left) => self.left = left,
+            None => self.turn(now()),
+        }
+        matches!(self.phase, Phase::TryLook | Phase::Keep(true))
+    }
+
+    fn turn(&mut self, now: Instant) {
+        let took = now.saturating_duration_since(self.began);
+        (self.phase, self.left) = match self.phase {
+            Phase::TrySleep => {
+                self.slept = took;
+                (Phase::TryLook, TRIAL)
+            }
+            // It costs a processor: not for a little.
+            Phase::TryLook => (Phase::Keep(took < self.slept.mul_f64(0.9)), KEPT),
+            Phase::Keep(_) => (Phase::TrySleep, TRIAL),
+        };
+        self.began = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of 20,000 answers, how many were looked for, where a look and a sleep take so long.
+    fn looked(look: u64, sleep: u64) -> usize {
+        let mut now = Instant::now();
+        let mut pace = Pace::new(now);
+        let answers = (0..20_000).filter(|_| {
+            let looked = pace.look(|| now);
+            now += Duration::from_micros(if looked { look } else { sleep });
+            looked
+        });
+        answers.count()
+    }
+
+    #[test]
+    fn what_was_quicker_is_kept_to() {
+        assert!(looked(20, 50) > 18_000);
+        for (look, sleep) in [(50, 20), (50, 50), (1000, 1000)] {
+            assert!(looked(look, sleep) < 1_000, "{look} {sleep}");
+        }
+    }
+}
