@@ -87,7 +87,7 @@ async fn starts_when_told_from_elsewhere() {
     let offer = Offer::open(Pattern::of(1000), net.offering()).await.unwrap();
     let knock = |token: Option<&str>| {
         let target = Target::Server(offer.address().to_string(), Some(net.session()));
-        start(KnockOptions { target, token: token.map(String::from), timeout: PATIENCE })
+        start(KnockOptions { target, token: token.map(String::from), encrypt: false, timeout: PATIENCE })
     };
     assert_eq!(ends(knock(None)).await.unwrap_err().kind, "chain.nobody");
     assert_eq!(ends(knock(Some("guess"))).await.unwrap_err().kind, "chain.token");
@@ -179,7 +179,7 @@ async fn a_node_that_declines_is_not_waited_for_and_named() {
     let nodes = net.nodes(&offer, 1);
     let knock = |offer: &Offer| {
         let target = Target::Server(offer.address().to_string(), Some(net.session()));
-        KnockOptions { target, token: None, timeout: PATIENCE }
+        KnockOptions { target, token: None, encrypt: false, timeout: PATIENCE }
     };
     ends(decline(knock(&offer), Some("node2"), Some(net.address(2)), "no disk")).await.unwrap();
     let fault = ends(offer.wait()).await.unwrap_err();

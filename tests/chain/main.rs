@@ -12,4 +12,6 @@ mod gather;
 mod harness;
 mod net;
 mod parts;
+mod rest;
+mod sealed;
 mod strangers;

@@ -1,6 +1,6 @@
 //! Sources and sinks that can be held, broken and looked into, and the nodes and servers of a test.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -218,6 +218,14 @@ impl Net {
     pub async fn clean(self) {
         eventually("all ports closed", || self.listening().is_empty()).await;
     }
+}
+
+/// Where else than at the server somebody of this test listens: the nodes' data ports.
+pub fn listening_on(net: Net, offer: &Offer) -> Vec<SocketAddr> {
+    let port = |line: &String| u16::from_str_radix(line.split(':').nth(1).unwrap(), 16).unwrap();
+    let host = |line: &String| u8::from_str_radix(&line[..2], 16).unwrap();
+    let all = net.listening();
+    all.iter().map(|l| SocketAddr::new(net.address(host(l)), port(l))).filter(|a| *a != offer.address()).collect()
 }
 
 /// Waits until `so`, looking often.

@@ -10,7 +10,7 @@ use kar::kit::chain::frame::{self, Kind};
 use kar::kit::chain::message::{Hello, Message, Role};
 use kar::kit::chain::{Notes, Offer, OfferOptions, PORT, ReceiveOptions, Target, receive};
 
-use crate::parts::{Door, Kept, Net, PATIENCE, Pattern, ends, eventually};
+use crate::parts::{Door, Kept, Net, PATIENCE, Pattern, ends, eventually, listening_on};
 
 const LENGTH: u64 = 12_000_001;
 
@@ -65,13 +65,6 @@ fn knock(to: SocketAddr, session: &str) -> Vec<TcpStream> {
             stream
         })
         .collect()
-}
-
-fn listening_on(net: Net, offer: &Offer) -> Vec<SocketAddr> {
-    let port = |line: &String| u16::from_str_radix(line.split(':').nth(1).unwrap(), 16).unwrap();
-    let host = |line: &String| u8::from_str_radix(&line[..2], 16).unwrap();
-    let all = net.listening();
-    all.iter().map(|l| SocketAddr::new(net.address(host(l)), port(l))).filter(|a| *a != offer.address()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

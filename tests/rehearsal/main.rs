@@ -5,6 +5,7 @@
 mod harness;
 
 mod failures;
+mod faults;
 mod filesystems;
 mod flow;
 mod golden;

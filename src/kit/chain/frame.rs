@@ -25,6 +25,8 @@ pub const PACKED: u16 = 1;
 pub const CHUNK: usize = 512 << 10;
 /// Most bytes of a message: plans and reports of one node.
 pub const MESSAGE: usize = 64 << 10;
+/// Bytes of either word of the Noise handshake: an X25519 key and a tag.
+pub const NOISE: usize = 48;
 /// Bytes of a BLAKE3 digest.
 pub const DIGEST: usize = 32;
 
@@ -40,11 +42,14 @@ pub enum Kind {
     Ack = 4,
     /// Says only that the sender is alive.
     Ping = 5,
+    /// A word of the handshake of an encrypted connection; what follows the second one is no frames any more.
+    Noise = 6,
 }
 
 impl Kind {
     fn of(byte: u8) -> Option<Kind> {
-        [Kind::Message, Kind::Data, Kind::End, Kind::Ack, Kind::Ping].into_iter().find(|kind| *kind as u8 == byte)
+        let all = [Kind::Message, Kind::Data, Kind::End, Kind::Ack, Kind::Ping, Kind::Noise];
+        all.into_iter().find(|kind| *kind as u8 == byte)
     }
 
     /// Whether a payload of this kind may have this length.
@@ -53,6 +58,7 @@ impl Kind {
             Kind::Message => length <= MESSAGE,
             Kind::Data => (1..=CHUNK).contains(&length),
             Kind::End => length == DIGEST,
+            Kind::Noise => length == NOISE,
             Kind::Ack | Kind::Ping => length == 0,
         }
     }
@@ -204,6 +210,7 @@ mod tests {
             (Just(Kind::End), any::<u64>(), payload(DIGEST..DIGEST + 1)),
             (Just(Kind::Ack), any::<u64>(), payload(0..1)),
             (Just(Kind::Ping), any::<u64>(), payload(0..1)),
+            (Just(Kind::Noise), any::<u64>(), payload(NOISE..NOISE + 1)),
         ]
     }
 

@@ -8,10 +8,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::Notes;
+use super::channel::Channel;
 use super::handshake::{Guest, hear, refuse, welcome};
 use super::message::{Hello, Message, Role, clean};
 use super::offer::Shared;
-use super::proof::Secret;
 use super::socket::canonical;
 use super::wire::write_message;
 use crate::host::{Fault, Level, Result};
@@ -70,7 +70,7 @@ pub async fn accept<F: Future<Output = ()> + Send + 'static>(
 /// A node that was let in.
 pub struct Arrival {
     /// `None` for one that declines.
-    pub stream: Option<TcpStream>,
+    pub stream: Option<Channel>,
     pub hello: Hello,
     pub address: std::net::SocketAddr,
 }
@@ -78,10 +78,11 @@ pub struct Arrival {
 /// The server's door, open as long as the session is.
 pub async fn open(listener: TcpListener, shared: Arc<Shared>, arrivals: mpsc::Sender<Arrival>) {
     let keeper = Arc::new(Doorkeeper::new(shared.notes.clone()));
-    accept(listener, |mut stream, from| {
+    accept(listener, |stream, from| {
         let (shared, arrivals, keeper) = (shared.clone(), arrivals.clone(), keeper.clone());
         async move {
-            match hear(&mut stream, |hello| judge(&shared, hello)).await {
+            let mut stream = Channel::new(stream);
+            match hear(&mut stream, &shared.secret, |hello| judge(&shared, hello)).await {
                 Err(fault) => keeper.say(&format!("{from} was not let in: {}", fault.message)),
                 Ok(guest) => admit(stream, from, guest, &shared, &arrivals).await,
             }
@@ -90,20 +91,20 @@ pub async fn open(listener: TcpListener, shared: Arc<Shared>, arrivals: mpsc::Se
     .await;
 }
 
-fn judge(shared: &Shared, hello: &Hello) -> Result<Secret> {
+fn judge(shared: &Shared, hello: &Hello) -> Result<()> {
     if let Some(wanted) = hello.session.as_deref().filter(|wanted| *wanted != shared.session) {
         let text = format!("the session here is `{}`, not `{}`", shared.session, clean(wanted));
         return Err(Fault::new("chain.session", text));
     }
     match hello.role {
-        Role::Node if hello.port != 0 && hello.nonce.len() <= 64 => Ok(shared.secret.clone()),
-        Role::Start | Role::Decline if hello.nonce.len() <= 64 => Ok(shared.secret.clone()),
+        Role::Node if hello.port != 0 && hello.nonce.len() <= 64 => Ok(()),
+        Role::Start | Role::Decline if hello.nonce.len() <= 64 => Ok(()),
         _ => Err(Fault::new("chain.hello", "a hello that has no place here")),
     }
 }
 
 async fn admit(
-    mut stream: TcpStream,
+    mut stream: Channel,
     from: std::net::SocketAddr,
     guest: Guest,
     shared: &Shared,

@@ -1,20 +1,24 @@
 //! A session before its stream: who joins, who leaves again, when it starts, and in which order.
 
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
+use super::channel::Channel;
 use super::gate::Arrival;
 use super::member::Member;
-use super::message::{Message, Next, Plan, clean};
+use super::message::{Message, Next, Plan, Want, clean};
 use super::peer::{Peer, Said};
 use super::report::Phase;
 use super::session::{Event, Session, stopped};
 use super::tree::Tree;
 use super::{QUIET, plan};
-use crate::host::{Fault, Level, Result, format_duration};
+use crate::host::{Fault, Level, Result, format_duration, format_size};
+
+/// Bytes still to be sent for which joining a running chain is worth two rounds.
+const WORTH: u64 = 4 << 20;
 
 impl Session {
     /// Waits until it is time to start.
@@ -36,6 +40,12 @@ impl Session {
                     break;
                 }
             }
+        }
+        // Who stands at the door already is in.
+        while self.options.nodes.is_none()
+            && let Ok(arrival) = self.arrivals.try_recv()
+        {
+            self.enter(arrival);
         }
         // The last of them may have left between the word to start and now.
         if self.members.is_empty() { Err(self.too_few()) } else { Ok(()) }
@@ -65,7 +75,7 @@ impl Session {
     fn enter(&mut self, arrival: Arrival) {
         let who = Member::introduce(&arrival);
         match arrival.stream {
-            Some(stream) => self.join(who, stream),
+            Some(stream) => self.join(who, arrival.hello.want, stream),
             None => self.decline(who, arrival.hello.reason.as_deref().unwrap_or("")),
         }
     }
@@ -80,11 +90,11 @@ impl Session {
         self.show();
     }
 
-    fn join(&mut self, who: (String, SocketAddr, u16), stream: TcpStream) {
+    pub(super) fn join(&mut self, who: (String, SocketAddr, u16), want: Want, stream: Channel) {
         let id = self.next_id;
         self.next_id += 1;
         let peer = Peer::start(stream, QUIET, self.tell.clone(), move |said| Event::Node(id, said));
-        let member = Member::new(id, peer, who, self.shared.opened.elapsed().as_secs_f64());
+        let member = Member::new(id, peer, who, want, self.shared.opened.elapsed().as_secs_f64());
         self.note(Level::Info, &format!("{} joined session `{}`", member.label(), self.shared.session));
         self.members.push(member);
         self.show();
@@ -111,19 +121,61 @@ impl Session {
         let mut members: Vec<Option<Member>> = std::mem::take(&mut self.members).into_iter().map(Some).collect();
         self.members =
             plan::sequence(&joined, self.options.order).into_iter().filter_map(|at| members[at].take()).collect();
+        // Who has more already can be fed by who has less, not the other way round.
+        self.members.sort_by_key(|member| member.want.from);
         self.tree = Tree::new(self.members.len(), self.options.arity);
         for at in 0..self.members.len() {
             let next = self.next(at + 1);
             let member = &mut self.members[at];
             (member.report.position, member.seq) = (at + 1, 1);
-            let plan = Plan { position: at + 1, key: member.key.clone(), seq: 1, next };
+            let plan = Plan { position: at + 1, key: member.key.clone(), seq: 1, next, late: false };
             if let Some(peer) = &member.peer {
                 peer.say(&Message::Plan(plan));
             }
         }
+        self.store.change(|ledger| ledger.begin(self.base()));
         let next = self.next(0);
         self.feeder.feed(next);
         self.show();
+    }
+
+    /// Where the stream begins and ends for these nodes: all have what is before, nobody wants what is behind.
+    pub(super) fn base(&self) -> u64 {
+        self.members.first().map_or(0, |member| member.want.from)
+    }
+
+    pub(super) fn until(&self) -> Option<u64> {
+        self.members.iter().map(|member| member.want.until).try_fold(0, |most, until| Some(most.max(until?)))
+    }
+
+    /// A node that comes while the stream flows and whose sink can take the end first: it joins the chain where that stands,
+    /// and gets what it missed in a following round.
+    pub(super) fn joins_late(&self, arrival: &Arrival) -> bool {
+        let sent = self.shared.sent.load(Ordering::Relaxed);
+        self.shared.takes_late
+            && arrival.stream.is_some()
+            && arrival.hello.seeks
+            && arrival.hello.want == Want::default()
+            && !arrival.hello.back
+            && self.source_done.is_none()
+            && self.shared.total.is_none_or(|total| total.saturating_sub(sent) >= WORTH)
+    }
+
+    pub(super) fn append(&mut self, arrival: Arrival) {
+        let who = Member::introduce(&arrival);
+        let Some(stream) = arrival.stream else { return };
+        self.join(who, Want::default(), stream);
+        let (position, parent) = self.tree.append(self.options.arity);
+        let sent = format_size(self.shared.sent.load(Ordering::Relaxed));
+        let Some(member) = self.members.last_mut() else { return };
+        (member.report.position, member.seq) = (position, 1);
+        let text = format!("{} joins the chain at {sent}; what it missed follows", member.label());
+        let plan = Plan { position, key: member.key.clone(), seq: 1, next: Vec::new(), late: true };
+        if let Some(peer) = &member.peer {
+            peer.say(&Message::Plan(plan));
+        }
+        self.note(Level::Info, &text);
+        self.tell(vec![parent]);
     }
 
     /// Whom `position` feeds as of now; the server is 0.

@@ -16,13 +16,14 @@ use crate::host::{Fault, Result};
 pub struct KnockOptions {
     pub target: Target,
     pub token: Option<String>,
+    pub encrypt: bool,
     /// How long to look for the session.
     pub timeout: Duration,
 }
 
 async fn knock(options: KnockOptions, guest: Guest<'_>) -> Result<()> {
     let until = Instant::now() + options.timeout;
-    let secret = Secret::new(options.token.as_deref());
+    let secret = Secret::for_session(options.token.as_deref(), options.encrypt)?;
     let mut joined = join(&options.target, &secret, guest, until).await?;
     match timeout(SILENCE, read_message(&mut joined.stream, SILENCE)).await {
         Ok(Ok(Message::Started | Message::Bye)) => Ok(()),
@@ -36,7 +37,7 @@ async fn knock(options: KnockOptions, guest: Guest<'_>) -> Result<()> {
 /// `chain.timeout`: no such session; `chain.nobody`: nobody has joined it yet; `chain.token`, `chain.version`,
 /// `chain.session`: refused.
 pub async fn start(options: KnockOptions) -> Result<()> {
-    knock(options, Guest { role: Role::Start, name: None, local: None, reason: None }).await
+    knock(options, Guest::new(Role::Start)).await
 }
 
 /// Says that a node will not come: it counts as one of those waited for, and as one without a copy in the result.
@@ -46,5 +47,5 @@ pub async fn start(options: KnockOptions) -> Result<()> {
 /// `chain.timeout`: no such session; `chain.token`, `chain.version`, `chain.session`: refused.
 pub async fn decline(options: KnockOptions, name: Option<&str>, local: Option<IpAddr>, reason: &str) -> Result<()> {
     let reason = clean(reason);
-    knock(options, Guest { role: Role::Decline, name, local, reason: Some(&reason) }).await
+    knock(options, Guest { name, local, reason: Some(&reason), ..Guest::new(Role::Decline) }).await
 }

@@ -12,6 +12,8 @@ struct Slot {
     epoch: u64,
     /// It and all behind it have received what is before this.
     pin: u64,
+    /// What it had before this place fed it.
+    had: u64,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -44,6 +46,15 @@ impl Ledger {
 
     pub fn sink(&self) -> Option<u64> {
         self.sink
+    }
+
+    /// The stream begins here for this place, not at 0; before anything has come.
+    pub fn begin(&mut self, at: u64) {
+        (self.high, self.low) = (at, at);
+        self.sink = self.sink.map(|_| at);
+        for slot in self.slots.values_mut() {
+            slot.pin = slot.pin.max(at);
+        }
     }
 
     pub fn receive(&mut self, bytes: u64) {
@@ -82,20 +93,28 @@ impl Ledger {
         let inherited = self.acked();
         let before = std::mem::take(&mut self.slots);
         for (position, epoch) in wanted {
-            let pin = before.get(position).map_or(inherited, |slot| slot.pin);
-            self.slots.insert(*position, Slot { epoch: *epoch, pin });
+            let (pin, had) = before.get(position).map_or((inherited, 0), |slot| (slot.pin, slot.had));
+            self.slots.insert(*position, Slot { epoch: *epoch, pin, had });
         }
     }
 
     /// A link was made to `position`, which wants the stream from `want` on: whether that can be.
-    pub fn attach(&self, position: usize, epoch: u64, want: u64) -> bool {
-        self.slots.get(&position).is_some_and(|slot| slot.epoch == epoch) && want >= self.low
+    pub fn attach(&mut self, position: usize, epoch: u64, want: u64) -> bool {
+        match self.slots.get_mut(&position).filter(|slot| slot.epoch == epoch && want >= self.low) {
+            Some(slot) => {
+                slot.had = want;
+                true
+            }
+            None => false,
+        }
     }
 
     /// A node says that it and all behind it have received what is before `to`. Whether that was news.
     pub fn ack(&mut self, position: usize, epoch: u64, to: u64) -> bool {
+        let here = self.high + u64::from(self.end.is_some());
         match self.slots.get_mut(&position) {
-            Some(slot) if slot.epoch == epoch && slot.pin < to && to <= self.high + u64::from(self.end.is_some()) => {
+            // Who had more before may be ahead of this place.
+            Some(slot) if slot.epoch == epoch && slot.pin < to && to <= here.max(slot.had) => {
                 slot.pin = to;
                 true
             }

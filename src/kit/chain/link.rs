@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
+use super::channel::{Channel, ReadEnd, WriteEnd};
 use super::chunk::Chunk;
 use super::frame::{self, Kind};
 use super::handshake::greet;
-use super::message::{Hello, Next as Node, Role};
+use super::message::{ANYWHERE, Hello, Next as Node, Role};
 use super::proof::{Secret, nonce};
 use super::socket::connect;
 use super::store::{Next, Store};
@@ -33,7 +32,8 @@ pub async fn feed(
     store: &Store,
 ) -> Result<(), String> {
     let who = node.address.to_string();
-    let mut stream = connect(node.address, local, QUIET).await.map_err(|e| WireError::from(e).to_string())?;
+    let stream = connect(node.address, local, QUIET).await.map_err(|e| WireError::from(e).to_string())?;
+    let mut stream = Channel::new(stream);
     let hello = Hello { session: Some(session.to_string()), epoch: node.epoch, ..Hello::new(Role::Link, nonce()) };
     let welcome = timeout(SILENCE / 2, greet(&mut stream, &secret.link(&node.key), hello, &who))
         .await
@@ -42,7 +42,9 @@ pub async fn feed(
         Err(fault) => return Err(fault.message),
         Ok(welcome) => welcome.at,
     };
-    if !store.look(|ledger| ledger.attach(node.position, node.epoch, at)) {
+    // Who joins a running chain takes what comes next. One that has joined itself a moment ago waits for that, too.
+    let at = if at == ANYWHERE { store.begun().await } else { at };
+    if !store.change(|ledger| ledger.attach(node.position, node.epoch, at)) {
         return Err(format!("wants the stream from {at}, which is not here any more"));
     }
     let sent = AtomicU64::new(at);
@@ -51,8 +53,8 @@ pub async fn feed(
         .map_err(|error| format!("{error} at {}", format_size(sent.load(Ordering::Relaxed))))
 }
 
-async fn run(stream: TcpStream, node: &Node, store: &Store, sent: &AtomicU64) -> Result<(), WireError> {
-    let (reader, writer) = stream.into_split();
+async fn run(stream: Channel, node: &Node, store: &Store, sent: &AtomicU64) -> Result<(), WireError> {
+    let Channel { reader, writer } = stream;
     tokio::select! {
         taken = hear(reader, node, store) => taken,
         broken = write(writer, store, sent) => broken,
@@ -60,7 +62,7 @@ async fn run(stream: TcpStream, node: &Node, store: &Store, sent: &AtomicU64) ->
 }
 
 /// Ends well when the node and all behind it have the whole stream.
-async fn hear(mut reader: OwnedReadHalf, node: &Node, store: &Store) -> Result<(), WireError> {
+async fn hear(mut reader: ReadEnd, node: &Node, store: &Store) -> Result<(), WireError> {
     loop {
         let (header, _) = read_small(&mut reader, QUIET).await?;
         match header.kind {
@@ -81,7 +83,7 @@ async fn hear(mut reader: OwnedReadHalf, node: &Node, store: &Store) -> Result<(
 
 /// Never ends well: the other direction tells when all is taken. A blocked write is a slow node, not a dead one, as
 /// long as the other direction shows signs of life.
-async fn write(mut writer: OwnedWriteHalf, store: &Store, sent: &AtomicU64) -> Result<(), WireError> {
+async fn write(mut writer: WriteEnd, store: &Store, sent: &AtomicU64) -> Result<(), WireError> {
     loop {
         let at = sent.load(Ordering::Relaxed);
         match timeout(PING, store.next(at)).await {
@@ -104,7 +106,7 @@ async fn write(mut writer: OwnedWriteHalf, store: &Store, sent: &AtomicU64) -> R
 }
 
 /// Many small frames are one call of the kernel.
-async fn write_all(writer: &mut OwnedWriteHalf, chunks: &[Arc<Chunk>]) -> std::io::Result<()> {
+async fn write_all(writer: &mut WriteEnd, chunks: &[Arc<Chunk>]) -> std::io::Result<()> {
     let mut slices: Vec<IoSlice<'_>> = chunks.iter().map(|chunk| IoSlice::new(chunk.frame())).collect();
     let mut rest = &mut slices[..];
     while !rest.is_empty() {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tokio::time::Instant;
 
 use super::gate::Arrival;
-use super::message::clean;
+use super::message::{Want, clean};
 use super::peer::Peer;
 use super::report::{Failure, NodeProgress, NodeReport, speed};
 
@@ -38,12 +38,18 @@ pub struct Member {
     pub named: bool,
     /// Its copy is whole, whatever becomes of it now.
     pub whole: bool,
+    /// What of the stream it wants.
+    pub want: Want,
+    /// Milliseconds that its sink has spent in writes.
+    pub busy: u64,
+    /// It was told to leave because others waited for its sink, which took so many MB/s.
+    pub evicted: Option<f64>,
     pub report: NodeReport,
     pub key: String,
 }
 
 impl Member {
-    pub fn new(id: usize, peer: Peer, arrival: (String, SocketAddr, u16), joined: f64) -> Self {
+    pub fn new(id: usize, peer: Peer, arrival: (String, SocketAddr, u16), want: Want, joined: f64) -> Self {
         let (name, address, port) = arrival;
         let mut data = address;
         data.set_port(port);
@@ -58,6 +64,9 @@ impl Member {
             slow: None,
             named: false,
             whole: false,
+            want,
+            busy: 0,
+            evicted: None,
             report,
             key: super::proof::nonce(),
         }
@@ -78,6 +87,9 @@ impl Member {
             slow: None,
             named: false,
             whole: false,
+            want: Want::default(),
+            busy: 0,
+            evicted: None,
             report,
             key: String::new(),
         }
@@ -117,6 +129,11 @@ impl Member {
         let (since, from) = self.slow?;
         let seconds = since.elapsed().as_secs_f64();
         (seconds >= MOMENT).then(|| speed(self.report.bytes.saturating_sub(from), seconds))
+    }
+
+    /// What its sink takes when it is given enough, MB/s, as measured so far.
+    pub fn able(&self) -> f64 {
+        speed(self.report.bytes, self.busy.max(1) as f64 / 1000.0)
     }
 
     pub fn progress(&self) -> NodeProgress {

@@ -62,6 +62,10 @@ pub enum Message {
         entries: u64,
         warnings: Vec<String>,
     },
+    /// Server to node: all others wait for your sink; leave, and come back for the rest.
+    Evict,
+    /// Node to server: it leaves the chain, and comes back for what it has not yet.
+    Away,
     /// Node to server: it ends here.
     Failed {
         kind: String,
@@ -106,11 +110,38 @@ pub struct Hello {
     /// On a link: which one; a later one takes the place of an earlier one.
     #[serde(default)]
     pub epoch: u64,
+    /// What a node wants of the stream.
+    #[serde(default)]
+    pub want: Want,
+    /// Its sink takes a stream whose end comes first.
+    #[serde(default)]
+    pub seeks: bool,
+    /// It left the chain and comes back, as it said.
+    #[serde(default)]
+    pub back: bool,
+}
+
+/// A part of the stream; unless said all of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Want {
+    pub from: u64,
+    pub until: Option<u64>,
 }
 
 impl Hello {
     pub fn new(role: Role, nonce: String) -> Self {
-        Hello { role, session: None, name: None, port: 0, nonce, reason: None, epoch: 0 }
+        Hello {
+            role,
+            session: None,
+            name: None,
+            port: 0,
+            nonce,
+            reason: None,
+            epoch: 0,
+            want: Want::default(),
+            seeks: false,
+            back: false,
+        }
     }
 }
 
@@ -153,7 +184,13 @@ pub struct Plan {
     pub key: String,
     pub seq: u64,
     pub next: Vec<Next>,
+    /// The chain runs already: whatever its feeder sends first is where the stream begins for it.
+    #[serde(default)]
+    pub late: bool,
 }
+
+/// The position that a node wants the stream from when it joins a running chain: where its feeder is.
+pub const ANYWHERE: u64 = u64::MAX;
 
 /// A node to feed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

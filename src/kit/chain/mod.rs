@@ -9,6 +9,7 @@
 //! Everybody keeps what anybody behind has not received ([`ledger`]). The server decides who feeds whom ([`tree`]):
 //! when a node is gone, the next one in front of it feeds those that it fed, from the position they are at.
 
+pub mod channel;
 mod chunk;
 pub mod discovery;
 mod feeder;
@@ -16,6 +17,7 @@ pub mod frame;
 mod gate;
 mod gathering;
 mod handshake;
+mod harm;
 mod knock;
 mod lane;
 mod ledger;
@@ -28,6 +30,7 @@ mod node;
 mod offer;
 mod pace;
 mod pack;
+mod parts;
 mod peer;
 mod place;
 mod plan;
@@ -37,6 +40,7 @@ mod reader;
 mod receive;
 mod report;
 mod rounds;
+pub mod seal;
 mod session;
 mod sink;
 mod socket;
@@ -54,7 +58,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use knock::{KnockOptions, decline, start};
-pub use offer::{Offer, OfferOptions, Order};
+pub use offer::{Offer, OfferOptions, Order, Slow};
 pub use pack::Compress;
 pub use place::parse_bind;
 pub use receive::{ReceiveOptions, Target, receive};

@@ -11,7 +11,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
 
 use super::feeder::{Feeder, Over};
-use super::message::{Message, Next, Plan, State, clean, few};
+use super::message::{Message, Next, Plan, State, Want, clean, few};
+use super::offer;
 use super::peer::{Peer, Said};
 use super::proof::Secret;
 use super::receive::{Joined, ReceiveOptions};
@@ -25,14 +26,27 @@ use crate::host::{Cancel, Fault, Level, Result, format_duration, format_size};
 /// How often the server is told how this node is.
 const STATE: Duration = Duration::from_millis(250);
 
-struct Node {
+/// What became of a node's part in a chain.
+pub enum Step {
+    Over(NodeReport),
+    /// It left, and comes back for this.
+    Away(Want),
+}
+
+/// How the work ended.
+enum Outcome {
+    Taken(Taken),
+    Away,
+}
+
+struct Node<'a> {
     server: String,
-    options: ReceiveOptions,
+    options: &'a ReceiveOptions,
     session: String,
     secret: Secret,
     peer: Peer,
     store: Arc<Store>,
-    sink: SinkThread,
+    sink: &'a mut SinkThread,
     feeder: Feeder,
     over: mpsc::UnboundedReceiver<Over>,
     tasks: JoinSet<()>,
@@ -49,14 +63,17 @@ struct Node {
 
 pub async fn run(
     joined: Joined,
-    secret: Secret,
-    options: ReceiveOptions,
-    sink: SinkThread,
-    store: Arc<Store>,
-    cancel: Cancel,
-) -> Result<NodeReport> {
+    secret: &Secret,
+    options: &ReceiveOptions,
+    sink: &mut SinkThread,
+    store: &Arc<Store>,
+    cancel: &Cancel,
+) -> Result<Step> {
     let Joined { stream, server, session, listener } = joined;
-    (options.notes)(Level::Info, &format!("joined session `{session}` at {server}"));
+    // A server in the same process has just said so.
+    if !offer::is_here(&session, server.port()) {
+        (options.notes)(Level::Info, &format!("joined session `{session}` at {server}"));
+    }
     let address = stream.local_addr().map(|a| a.ip().to_canonical().to_string()).unwrap_or_default();
     let scope = match stream.local_addr() {
         Ok(std::net::SocketAddr::V6(own)) => own.scope_id(),
@@ -65,15 +82,15 @@ pub async fn run(
     let (tell, mut events) = mpsc::channel(64);
     let peer = Peer::start(stream, SILENCE, tell, |said| said);
     let (news, mut heard) = mpsc::channel(8);
-    let (mut feeder, over) = Feeder::new(store.clone(), &session, &secret, options.address);
+    let (mut feeder, over) = Feeder::new(store.clone(), &session, secret, options.address);
     feeder.scope = scope;
     let mut node = Node {
         server: format!("the server {server}"),
         options,
         session,
-        secret,
+        secret: secret.clone(),
         peer,
-        store,
+        store: store.clone(),
         sink,
         feeder,
         over,
@@ -87,11 +104,11 @@ pub async fn run(
         taken: None,
     };
     let mut entrance = Some(listener);
-    let outcome = node.work(&mut events, &mut heard, &mut entrance, &cancel).await;
+    let outcome = node.work(&mut events, &mut heard, &mut entrance, cancel).await;
     node.close(outcome, &mut events, address).await
 }
 
-impl Node {
+impl Node<'_> {
     /// Until there is a result: the sink's account, or why there is none.
     async fn work(
         &mut self,
@@ -99,7 +116,7 @@ impl Node {
         heard: &mut mpsc::Receiver<News>,
         entrance: &mut Option<TcpListener>,
         cancel: &Cancel,
-    ) -> Result<Taken> {
+    ) -> Result<Outcome> {
         let mut tick = interval(STATE);
         let store = self.store.clone();
         loop {
@@ -112,6 +129,8 @@ impl Node {
                     self.peer.say(&done(taken, self.seq));
                     self.told = Some(self.seq);
                 }
+                // The rest of the stream comes another time; those behind have what there is.
+                None if drained && self.sink.missing().is_some() => return Ok(Outcome::Away),
                 _ => {}
             }
             tokio::select! {
@@ -128,10 +147,15 @@ impl Node {
                 Some(News::Broken { epoch, why }) = heard.recv() => {
                     self.peer.say(&Message::FeedDown { epoch, why: clean(&why) });
                 }
-                Some(said) = events.recv() => if self.take(said, entrance)? { break },
+                Some(said) = events.recv() => match said {
+                    // Who has it all, or has no sink any more, holds up nobody.
+                    Said::Message(Message::Evict) if store.end().is_some() || self.taken.is_some() => {}
+                    Said::Message(Message::Evict) => return Ok(Outcome::Away),
+                    said => if self.take(said, entrance)? { break },
+                },
             }
         }
-        self.taken.take().unwrap_or_else(|| Err(panicked("sink")))
+        self.taken.take().unwrap_or_else(|| Err(panicked("sink"))).map(Outcome::Taken)
     }
 
     fn tick(&mut self) {
@@ -211,19 +235,23 @@ impl Node {
         let (found, arrived) = mpsc::channel::<Link>(4);
         let (secret, session, notes) = (self.secret.link(&plan.key), self.session.clone(), self.options.notes.clone());
         let newest = Arc::new(AtomicU64::new(0));
+        if plan.late {
+            self.store.open();
+        }
         let lane = self.feeder.lane().runtime();
+        let faults = self.options.faults.clone();
         self.tasks.spawn_on(upstream::open(listener, secret, session.clone(), notes, newest, found), lane);
-        self.tasks.spawn_on(upstream::take(arrived, session, self.store.clone(), self.news.clone()), lane);
+        self.tasks.spawn_on(upstream::take(arrived, session, self.store.clone(), faults, self.news.clone()), lane);
         self.feed(plan.seq, plan.next);
     }
 
     /// Tells the server, lets the sink end, and makes the report.
     async fn close(
         mut self,
-        outcome: Result<Taken>,
+        outcome: Result<Outcome>,
         events: &mut mpsc::Receiver<Said>,
         address: String,
-    ) -> Result<NodeReport> {
+    ) -> Result<Step> {
         let mut report = NodeReport {
             name: self.options.name.clone().unwrap_or_else(|| address.clone()),
             address,
@@ -234,7 +262,14 @@ impl Node {
             ..NodeReport::default()
         };
         match &outcome {
-            Ok(taken) => {
+            Ok(Outcome::Away) => {
+                // What came is known once nothing more comes.
+                self.tasks.shutdown().await;
+                self.feeder.shutdown().await;
+                self.peer.say(&Message::Away);
+                self.feeder.feed(Vec::new());
+            }
+            Ok(Outcome::Taken(taken)) => {
                 report.bytes = taken.bytes;
                 report.digest = Some(taken.digest.clone());
                 report.entries = taken.delivered.entries;
@@ -250,28 +285,43 @@ impl Node {
         self.feeder.shutdown().await;
         if let Err(fault) = &outcome {
             self.sink.ended().await;
-            // The server writes the failure down.
-            let heard = async {
-                while let Some(said) = events.recv().await {
-                    if matches!(said, Said::Message(Message::Bye | Message::Abort { .. }) | Said::Gone(_)) {
-                        return;
-                    }
-                }
-            };
             if fault.kind != "chain.server" {
-                let _ = tokio::time::timeout(SILENCE, heard).await;
+                noted(events).await;
             }
+        }
+        if matches!(outcome, Ok(Outcome::Away)) {
+            noted(events).await;
         }
         self.peer.part().await;
         report.mb_per_s = speed(report.bytes, report.seconds);
         match outcome {
-            Ok(_) => Ok(report),
+            Ok(Outcome::Away) => {
+                let missing = self.sink.missing();
+                if missing.is_some() {
+                    self.sink.goes_on();
+                }
+                let rest = Want { from: self.store.look(|ledger| ledger.high()), until: None };
+                Ok(Step::Away(missing.unwrap_or(rest)))
+            }
+            Ok(Outcome::Taken(_)) => Ok(Step::Over(report)),
             Err(fault) => {
                 report.bytes = self.sink.written();
                 Err(fault.with_report(serde_json::to_value(&report).unwrap_or_default()))
             }
         }
     }
+}
+
+/// Waits until the server has written down what it was told last.
+async fn noted(events: &mut mpsc::Receiver<Said>) {
+    let heard = async {
+        while let Some(said) = events.recv().await {
+            if matches!(said, Said::Message(Message::Bye | Message::Abort { .. }) | Said::Gone(_)) {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(SILENCE, heard).await;
 }
 
 fn done(taken: &Taken, seq: u64) -> Message {

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::pack::Compress;
 use super::proof::Secret;
-use super::report::{NodeProgress, Phase, Progress, Report};
+use super::report::{AWAY, NodeProgress, Phase, Progress, Report};
 use super::rounds::{Later, Rounds};
 use super::session::Session;
 use super::sink::panicked;
@@ -27,6 +27,15 @@ pub enum Order {
     Address,
     /// As they came.
     Joined,
+}
+
+/// What becomes of a node for whose sink all others wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slow {
+    /// It is named; all go at its pace.
+    Wait,
+    /// It leaves the chain, and gets the rest of the stream afterwards.
+    Evict,
 }
 
 #[derive(Clone)]
@@ -46,12 +55,15 @@ pub struct OfferOptions {
     /// Bytes of the stream that the server holds at most.
     pub buffer: u64,
     pub token: Option<String>,
+    /// Whether all connections are encrypted; needs a token.
+    pub encrypt: bool,
     /// Compression on the wire.
     pub compress: Compress,
     /// Nodes that are through wait until all are, and leave with this pause between them. `None`: each leaves once it is
     /// through.
     pub release: Option<Duration>,
     pub rounds: Rounds,
+    pub slow: Slow,
     pub notes: Notes,
 }
 
@@ -67,9 +79,11 @@ impl OfferOptions {
             timeout: Duration::from_secs(3600),
             buffer: super::BUFFER,
             token: None,
+            encrypt: false,
             compress: Compress::Off,
             release: None,
             rounds: Rounds::Late,
+            slow: Slow::Wait,
             notes: super::no_notes(),
         }
     }
@@ -85,6 +99,8 @@ pub(super) struct Shared {
     pub opened: Instant,
     /// Bytes read from the source.
     pub sent: Arc<AtomicU64>,
+    /// How many nodes said that they leave and come back, and have not come yet.
+    pub expected: Arc<AtomicUsize>,
     /// How often the start was asked for.
     go: watch::Sender<u32>,
     /// Whether who comes after the start can be served.
@@ -133,6 +149,7 @@ impl Shared {
             notes: self.notes.clone(),
             opened: Instant::now(),
             sent: Arc::default(),
+            expected: self.expected.clone(),
             go: watch::Sender::new(0),
             takes_late: false,
             rounds: Mutex::default(),
@@ -148,6 +165,15 @@ impl Shared {
     }
 }
 
+/// Name and port of each session that this process offers.
+static HERE: Mutex<Vec<(String, u16)>> = Mutex::new(Vec::new());
+
+/// Whether this very process offers the session.
+pub(super) fn is_here(session: &str, port: u16) -> bool {
+    let here = HERE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    here.iter().any(|(name, at)| name == session && *at == port)
+}
+
 /// A session of this machine. Dropping it stops it.
 pub struct Offer {
     shared: Arc<Shared>,
@@ -161,7 +187,8 @@ impl Offer {
     /// in a tokio runtime, which then works for it.
     ///
     /// # Errors
-    /// `chain.option`: arity not from 1 to 4, no nodes to wait for, no name or one too long; `chain.bind`: cannot listen there.
+    /// `chain.option`: arity not from 1 to 4, no nodes to wait for, no name or one too long,
+    /// encryption without a token; `chain.bind`: cannot listen there.
     pub async fn open(source: Box<dyn Source>, options: OfferOptions) -> Result<Offer> {
         if !(1..=4).contains(&options.arity) {
             return Err(Fault::new("chain.option", format!("arity {} is not from 1 to 4", options.arity)));
@@ -178,19 +205,29 @@ impl Offer {
         let address = listener.local_addr().map(socket::canonical).map_err(|e| bind_fault(options.bind, e))?;
         let (done, outcome) = watch::channel(None);
         let again = source.again();
+        if options.slow == Slow::Evict && again.is_none() {
+            let text = format!(
+                "`slow: \"evict\"` takes a source that can be read again, which `{}` cannot",
+                source.describe()
+            );
+            return Err(Fault::new("chain.option", text)
+                .hint("`spool: \"FILE\"` keeps it in a file as long as the session lasts"));
+        }
         let shared = Arc::new(Shared {
             session: options.session.clone(),
             source: source.describe(),
             total: source.size(),
-            secret: Secret::new(options.token.as_deref()),
+            secret: Secret::for_session(options.token.as_deref(), options.encrypt)?,
             notes: options.notes.clone(),
             opened: Instant::now(),
             sent: Arc::default(),
+            expected: Arc::default(),
             go: watch::Sender::new(0),
             takes_late: again.is_some(),
             rounds: Mutex::default(),
             view: Mutex::new((Phase::Gathering, Vec::new())),
         });
+        HERE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((options.session.clone(), address.port()));
         let cancel = Cancel::new();
         let (arrivals, queue) = mpsc::channel(16);
         let door = gate::open(listener, shared.clone(), arrivals);
@@ -234,7 +271,12 @@ impl Offer {
     pub fn progress(&self) -> Progress {
         let (phase, mut nodes) = self.shared.view().clone();
         let rounds = self.shared.rounds.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
-        nodes.extend(rounds.iter().flat_map(|round| round.view().1.clone()));
+        for node in rounds.iter().flat_map(|round| round.view().1.clone()) {
+            // Who left and came back is one node.
+            let away = |before: &NodeProgress| before.failure.as_ref().is_some_and(|failure| failure.kind == AWAY);
+            nodes.retain(|before| !away(before) || (&before.name, &before.address) != (&node.name, &node.address));
+            nodes.push(node);
+        }
         Progress { phase, sent: self.shared.sent.load(Ordering::Relaxed), total: self.shared.total, nodes }
     }
 
@@ -261,6 +303,8 @@ impl Offer {
 impl Drop for Offer {
     fn drop(&mut self) {
         self.cancel.set();
+        let mut here = HERE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        here.retain(|(name, port)| *name != self.shared.session || *port != self.address.port());
     }
 }
 

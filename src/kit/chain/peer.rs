@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::channel::{Channel, ReadEnd, WriteEnd};
 use super::frame::{self, Kind};
 use super::message::Message;
 use super::wire::{WireError, read_small};
@@ -33,13 +32,13 @@ impl Peer {
     /// The other side may be silent for `quiet`. What it says comes to `events`, made into the receiver's own event by `shape`. A receiver that is
     /// slow holds the connection back, not memory.
     pub fn start<E: Send + 'static>(
-        stream: TcpStream,
+        stream: Channel,
         quiet: Duration,
         events: mpsc::Sender<E>,
         shape: impl Fn(Said) -> E + Send + 'static,
     ) -> Peer {
         let (orders, queue) = mpsc::unbounded_channel();
-        let (reader, writer) = stream.into_split();
+        let Channel { reader, writer } = stream;
         let task = tokio::spawn(async move {
             let listen = listen(reader, quiet, events, shape);
             let speak = speak(writer, queue);
@@ -67,7 +66,7 @@ impl Peer {
     }
 }
 
-async fn listen<E>(mut reader: OwnedReadHalf, quiet: Duration, events: mpsc::Sender<E>, shape: impl Fn(Said) -> E) {
+async fn listen<E>(mut reader: ReadEnd, quiet: Duration, events: mpsc::Sender<E>, shape: impl Fn(Said) -> E) {
     loop {
         let mut silent = false;
         let said = match read_small(&mut reader, quiet).await {
@@ -77,7 +76,7 @@ async fn listen<E>(mut reader: OwnedReadHalf, quiet: Duration, events: mpsc::Sen
                     Some(message) => Said::Message(message),
                     None => Said::Gone(WireError::Unexpected.to_string()),
                 },
-                Kind::Data | Kind::End | Kind::Ack => Said::Gone(WireError::Unexpected.to_string()),
+                _ => Said::Gone(WireError::Unexpected.to_string()),
             },
             Err(error) => {
                 // It may wake up, and is told then that it is too late.
@@ -99,7 +98,7 @@ async fn listen<E>(mut reader: OwnedReadHalf, quiet: Duration, events: mpsc::Sen
     }
 }
 
-async fn speak(mut writer: OwnedWriteHalf, mut queue: mpsc::UnboundedReceiver<Vec<u8>>) {
+async fn speak(mut writer: WriteEnd, mut queue: mpsc::UnboundedReceiver<Vec<u8>>) {
     loop {
         let frame = match timeout(PING, queue.recv()).await {
             Ok(Some(frame)) => frame,

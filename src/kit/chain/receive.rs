@@ -1,13 +1,17 @@
 //! A node's way into a session.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep_until};
 
+use super::channel::Channel;
 use super::handshake::greet;
-use super::message::{Hello, Role};
+use super::harm::Harmed;
+use super::message::{Hello, Role, Want};
+use super::node::Step;
 use super::proof::{Secret, nonce};
 use super::report::NodeReport;
 use super::sink::SinkThread;
@@ -26,9 +30,14 @@ pub enum Target {
     Server(String, Option<String>),
 }
 
+/// How long a node that left the chain looks for the session when it comes back.
+const BACK: Duration = Duration::from_secs(30);
+
 pub struct ReceiveOptions {
     pub target: Target,
     pub token: Option<String>,
+    /// Whether all connections are encrypted; needs a token.
+    pub encrypt: bool,
     /// How long to look for the session.
     pub timeout: Duration,
     /// What this node is called in reports.
@@ -39,6 +48,8 @@ pub struct ReceiveOptions {
     pub buffer: u64,
     /// How long others wait for a sink that takes nothing at all; ten times as long where a disk is at work.
     pub stall: Duration,
+    /// A folder whose files say what is to go wrong at this node, for a rehearsal of failures.
+    pub faults: Option<PathBuf>,
     pub notes: Notes,
 }
 
@@ -47,11 +58,13 @@ impl ReceiveOptions {
         ReceiveOptions {
             target,
             token: None,
+            encrypt: false,
             timeout: Duration::from_secs(600),
             name: None,
             address: None,
             buffer: super::BUFFER,
             stall: super::STALL,
+            faults: None,
             notes: super::no_notes(),
         }
     }
@@ -63,7 +76,8 @@ impl ReceiveOptions {
 ///
 /// # Errors
 /// - `chain.timeout`: no such session in time; `chain.address`: no such server
-/// - `chain.token`, `chain.version`, `chain.session`, `chain.late`: refused, or the server is not the right one
+/// - `chain.option`: encryption without a token
+/// - `chain.token`, `chain.encrypt`, `chain.version`, `chain.session`, `chain.late`: refused, or the server is not the right one
 /// - `chain.source`, `chain.stopped`: the server ended it; `chain.server`: the server vanished
 /// - `chain.lost`: this node was silent and the session went on without it; `chain.link`: nobody reaches it
 /// - `chain.stalled`: the sink took nothing and others waited; `chain.digest`: damaged on the way
@@ -75,23 +89,36 @@ pub fn receive(
 ) -> impl Future<Output = Result<NodeReport>> + Send {
     let worker = Worker::current();
     async move {
+        let secret = Secret::for_session(options.token.as_deref(), options.encrypt)?;
         let store = Store::new(options.buffer, true);
-        let thread = SinkThread::start(sink, store.clone(), worker)?;
-        let secret = Secret::new(options.token.as_deref());
-        let until = Instant::now() + options.timeout;
-        let (name, local) = (options.name.as_deref(), options.address);
-        let joining = join(&options.target, &secret, Guest { role: Role::Node, name, local, reason: None }, until);
-        let joined = tokio::select! {
-            joined = joining => joined,
-            () = cancel.cancelled() => Err(Fault::stopped()),
+        let sink = match &options.faults {
+            Some(folder) => Box::new(Harmed::new(sink, folder.clone())),
+            None => sink,
         };
-        match joined {
-            Ok(joined) => node::run(joined, secret, options, thread, store, cancel).await,
-            Err(fault) => {
-                let mut thread = thread;
-                thread.abort(&fault);
-                thread.ended().await;
-                Err(fault)
+        let seeks = sink.can_seek();
+        let mut thread = SinkThread::start(sink, store.clone(), worker)?;
+        let mut until = Instant::now() + options.timeout;
+        let (name, local) = (options.name.as_deref(), options.address);
+        let mut guest = Guest { name, local, seeks, ..Guest::new(Role::Node) };
+        loop {
+            let joined = tokio::select! {
+                joined = join(&options.target, &secret, guest, until) => joined,
+                () = cancel.cancelled() => Err(Fault::stopped()),
+            };
+            let joined = match joined {
+                Ok(joined) => joined,
+                Err(fault) => {
+                    thread.abort(&fault);
+                    thread.ended().await;
+                    return Err(fault);
+                }
+            };
+            match node::run(joined, &secret, &options, &mut thread, &store, &cancel).await? {
+                Step::Over(report) => return Ok(report),
+                Step::Away(want) => {
+                    guest = Guest { want, back: true, ..guest };
+                    until = until.max(Instant::now() + BACK);
+                }
             }
         }
     }
@@ -99,7 +126,7 @@ pub fn receive(
 
 /// A node or other guest that the server has welcomed.
 pub struct Joined {
-    pub stream: TcpStream,
+    pub stream: Channel,
     pub server: SocketAddr,
     pub session: String,
     /// Where data comes in; listens on the address the server knows.
@@ -114,6 +141,17 @@ pub struct Guest<'a> {
     /// The local address to come from.
     pub local: Option<IpAddr>,
     pub reason: Option<&'a str>,
+    /// What of the stream it wants, and whether its sink takes the end first.
+    pub want: Want,
+    pub seeks: bool,
+    /// It was here before, and said that it would come again.
+    pub back: bool,
+}
+
+impl Guest<'_> {
+    pub fn new(role: Role) -> Self {
+        Guest { role, name: None, local: None, reason: None, want: Want::default(), seeks: false, back: false }
+    }
 }
 
 /// Finds the session and enters it, again and again until `until`: server and nodes may start in any order.
@@ -167,7 +205,7 @@ async fn enter(server: SocketAddr, secret: &Secret, session: Option<&str>, guest
         let text = format!("cannot connect to the server {server}: {}", WireError::from(error));
         Fault::new("chain.connect", text)
     };
-    let mut stream = socket::connect(server, guest.local, SILENCE / 2).await.map_err(fail)?;
+    let mut stream = Channel::new(socket::connect(server, guest.local, SILENCE / 2).await.map_err(fail)?);
     let own = stream.local_addr().map_err(fail)?;
     let mut data = own;
     data.set_port(0);
@@ -177,6 +215,9 @@ async fn enter(server: SocketAddr, secret: &Secret, session: Option<&str>, guest
         name: guest.name.map(str::to_string),
         port: listener.local_addr().map_err(fail)?.port(),
         reason: guest.reason.map(str::to_string),
+        want: guest.want,
+        seeks: guest.seeks,
+        back: guest.back,
         ..Hello::new(guest.role, nonce())
     };
     let welcome = greet(&mut stream, secret, hello, &format!("the server {server}")).await?;

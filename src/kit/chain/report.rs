@@ -58,6 +58,9 @@ pub struct NodeReport {
     pub mb_per_s: f64,
     /// Seconds in which others waited for its sink.
     pub stalled: f64,
+    /// What its sink took, MB/s, when it was moved out of the chain to be served afterwards.
+    #[serde(default)]
+    pub evicted: Option<f64>,
     /// The longest time in which nothing came though it had room, seconds.
     pub pause: f64,
     pub digest: Option<String>,
@@ -66,6 +69,9 @@ pub struct NodeReport {
     pub warnings: Vec<String>,
     pub failure: Option<Failure>,
 }
+
+/// The kind of what stands in the report for a node that left and comes back, until it has.
+pub const AWAY: &str = "chain.away";
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failure {

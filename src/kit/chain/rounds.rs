@@ -1,17 +1,23 @@
 //! Nodes that come late: they get the whole stream in a round of their own, at once.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant, sleep_until};
 
+use super::SILENCE;
 use super::gate::Arrival;
-use super::offer::{OfferOptions, Shared};
-use super::report::{Phase, Report};
+use super::offer::{OfferOptions, Shared, Slow};
+use super::pack::Compress;
+use super::report::{Failure, NodeReport, Phase, Report};
 use super::session::Session;
 use crate::host::{Cancel, Level, Result, Worker};
 use crate::kit::stream::Again;
+
+/// As long as a session may last.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Whoever comes so soon after the first one of a round is in it, too.
 const TOGETHER: Duration = Duration::from_secs(1);
@@ -26,6 +32,8 @@ pub enum Rounds {
 }
 
 struct Round {
+    /// Begins when the stream to the others is through.
+    afterwards: bool,
     shared: Arc<Shared>,
     arrivals: mpsc::Sender<Arrival>,
     task: JoinHandle<Result<Report>>,
@@ -56,12 +64,18 @@ impl Later {
     pub fn take(&mut self, arrival: Arrival) -> Option<Arrival> {
         // One that declines now is missed by nobody.
         arrival.stream.as_ref()?;
-        let arrival = match self.rounds.last() {
-            Some(round) if round.shared.view().0 == Phase::Gathering => match round.arrivals.try_send(arrival) {
+        let afterwards = arrival.hello.back;
+        if afterwards {
+            let less = |expected: usize| expected.checked_sub(1);
+            let _ = self.shared.expected.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
+        }
+        let gathering = |round: &&Round| round.afterwards == afterwards && round.shared.view().0 == Phase::Gathering;
+        let arrival = match self.rounds.iter().find(gathering) {
+            Some(round) => match round.arrivals.try_send(arrival) {
                 Ok(()) => return None,
                 Err(TrySendError::Full(back) | TrySendError::Closed(back)) => back,
             },
-            _ => arrival,
+            None => arrival,
         };
         let Some(again) = &self.again else { return Some(arrival) };
         let source = match again() {
@@ -72,23 +86,36 @@ impl Later {
             }
         };
         let shared = self.shared.round();
-        let options = OfferOptions { nodes: None, start_after: Some(TOGETHER), ..self.options.clone() };
+        let mut options =
+            OfferOptions { nodes: None, start_after: Some(TOGETHER), slow: Slow::Wait, ..self.options.clone() };
+        if afterwards {
+            // Nodes of one round may stand at different places, and a packed frame cannot be cut in two.
+            (options.start_after, options.timeout, options.compress) = (None, FOREVER, Compress::Off);
+        }
         let (arrivals, queue) = mpsc::channel(1024);
         let session = Session::new(shared.clone(), options, queue, self.cancel.child(), self.worker.clone());
         let (ended, number) = (shared.clone(), self.rounds.len() + 2);
-        (self.shared.notes)(Level::Info, &format!("a round {number} for those who come late"));
+        let who = if afterwards { "come back for the rest" } else { "come late" };
+        (self.shared.notes)(Level::Info, &format!("a round {number} for those who {who}"));
         let task = tokio::spawn(async move {
             let outcome = session.run(source, None).await;
             ended.view().0 = Phase::Ended;
             outcome
         });
         let _ = arrivals.try_send(arrival);
-        self.rounds.push(Round { shared, arrivals, task });
+        self.rounds.push(Round { afterwards, shared, arrivals, task });
         None
     }
 
     fn busy(&self) -> bool {
         self.rounds.iter().any(|round| !round.task.is_finished())
+    }
+
+    /// The stream to the others is through: those who left for it are served now.
+    fn begin(&self) {
+        for round in self.rounds.iter().filter(|round| round.afterwards && round.shared.view().0 == Phase::Gathering) {
+            let _ = round.shared.start();
+        }
     }
 
     /// Stays open as long as a round goes on, or as the session is to be kept.
@@ -97,7 +124,13 @@ impl Later {
         let deadline = self.shared.opened + self.options.timeout;
         let asked = self.shared.asked();
         let mut open = keep;
-        while open || self.busy() {
+        let patience = Instant::now() + SILENCE;
+        let expected = self.shared.expected.clone();
+        let missing = || expected.load(Ordering::SeqCst) > 0 && Instant::now() < patience;
+        while open || self.busy() || missing() {
+            if !missing() {
+                self.begin();
+            }
             let look = (Instant::now() + Duration::from_millis(50)).min(deadline.max(Instant::now()));
             tokio::select! {
                 Some(arrival) = arrivals.recv() => {
@@ -125,13 +158,22 @@ impl Later {
                 Err(_) => continue,
             };
             let part: Report = part;
-            if report.digest.is_none() {
+            if report.digest.is_none() && part.digest.is_some() {
                 // Nobody got anything in the first round.
                 (report.digest, report.bytes) = (part.digest, part.bytes);
             }
             report.repairs.extend(part.repairs);
             for mut node in part.nodes {
                 node.round = number;
+                // Of a part there is no digest but that of the whole, which the node has made of all parts.
+                if node.failure.is_none() && node.digest != report.digest {
+                    let message = "its digest is not that of the stream".into();
+                    node.failure = Some(Failure { kind: "chain.digest".into(), message });
+                }
+                let same = |before: &&NodeReport| (&before.name, &before.address) == (&node.name, &node.address);
+                if let Some(before) = report.nodes.iter().find(same) {
+                    (node.evicted, node.joined) = (node.evicted.or(before.evicted), before.joined);
+                }
                 report.nodes.retain(|before| {
                     before.failure.is_none() || (&before.name, &before.address) != (&node.name, &node.address)
                 });

@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::chunk::End;
+use super::frame::CHUNK;
 use super::pace::Pace;
 use super::pack::{Compress, Packer, SPAN};
 use super::sink::panicked;
@@ -20,6 +21,7 @@ use crate::kit::stream::Source;
 /// cut.
 pub fn start(
     mut source: Box<dyn Source>,
+    from: u64,
     store: Arc<Store>,
     sent: Arc<AtomicU64>,
     (compress, depth): (Compress, usize),
@@ -33,7 +35,7 @@ pub fn start(
     std::thread::Builder::new()
         .name("chain source".into())
         .spawn(move || {
-            let read = || worker.run(|| read(source, &store, &sent, (compress, depth), &runtime));
+            let read = || worker.run(|| read(source, from, &store, &sent, (compress, depth), &runtime));
             let outcome = catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(panicked("source")));
             let _ = done.send(outcome);
         })
@@ -43,12 +45,14 @@ pub fn start(
 
 fn read(
     mut source: Box<dyn Source>,
+    from: u64,
     store: &Store,
     sent: &AtomicU64,
     (compress, depth): (Compress, usize),
     runtime: &Handle,
 ) -> Result<End> {
-    let mut hasher = blake3::Hasher::new();
+    let mut hasher = skipped(&mut *source, from)?;
+    sent.store(from, Ordering::Relaxed);
     let mut pace = Pace::new(source.size(), depth);
     let mut packer = Packer::new(compress);
     let mut space = vec![0; if compress == Compress::Off { 0 } else { SPAN }];
@@ -90,6 +94,54 @@ fn read(
             store.finish(end);
             return Ok(end);
         }
+    }
+}
+
+/// Reads what all nodes have already: its hash is needed for that of the whole.
+fn skipped(source: &mut dyn Source, bytes: u64) -> Result<blake3::Hasher> {
+    let mut hasher = blake3::Hasher::new();
+    let mut space = vec![0; CHUNK.min(bytes as usize)];
+    while hasher.count() < bytes {
+        let left = usize::try_from(bytes - hasher.count()).unwrap_or(CHUNK).min(space.len());
+        match source.read(&mut space[..left])? {
+            0 => {
+                let text = format!("it has {} bytes this time, and had more than {bytes} before", hasher.count());
+                return Err(Fault::new("chain.again", text));
+            }
+            read => drop(hasher.update(&space[..read])),
+        }
+    }
+    Ok(hasher)
+}
+
+/// The beginning of a source, for those who have the rest.
+struct UpTo(Box<dyn Source>, u64);
+
+pub fn up_to(source: Box<dyn Source>, bytes: u64) -> Box<dyn Source> {
+    Box::new(UpTo(source, bytes))
+}
+
+impl Source for UpTo {
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+
+    fn size(&self) -> Option<u64> {
+        Some(self.1)
+    }
+
+    fn heed(&mut self, cancel: &Cancel) {
+        self.0.heed(cancel);
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let most = usize::try_from(self.1).unwrap_or(usize::MAX).min(buffer.len());
+        if most == 0 {
+            return Ok(0);
+        }
+        let read = self.0.read(&mut buffer[..most])?;
+        self.1 -= read as u64;
+        Ok(read)
     }
 }
 

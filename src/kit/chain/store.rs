@@ -36,6 +36,10 @@ struct Inner {
     /// Without gaps, from the ledger's `low` to its `high`.
     chunks: VecDeque<Arc<Chunk>>,
     end: Option<End>,
+    /// Whether it is still open where the stream begins for this place.
+    open: bool,
+    /// How often it began anew.
+    turns: u32,
     /// Why nothing will follow though there was no end.
     cut: Option<Fault>,
     /// When something came last, and the longest time in which nothing did though there was room for it.
@@ -57,6 +61,8 @@ impl Store {
             ledger: Ledger::new(has_sink),
             chunks: VecDeque::new(),
             end: None,
+            open: false,
+            turns: 0,
             cut: None,
             last: None,
             pause: Duration::ZERO,
@@ -104,6 +110,65 @@ impl Store {
         }
         drop(inner);
         result
+    }
+
+    /// From now on it is open where the stream begins: that is where the first frame belongs.
+    pub fn open(&self) {
+        let mut inner = self.lock();
+        inner.open = inner.ledger.high() == 0 && inner.end.is_none();
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.lock().open
+    }
+
+    /// The first frame is here, where that was open.
+    pub fn begin(&self, at: u64) {
+        let mut inner = self.lock();
+        if std::mem::take(&mut inner.open) {
+            inner.ledger.begin(at);
+            drop(inner);
+            self.moved.notify_waiters();
+        }
+    }
+
+    /// Where the stream stands here, once it is known where it begins.
+    pub async fn begun(&self) -> u64 {
+        loop {
+            let moved = self.moved.notified();
+            let known = |inner: &Inner| (!inner.open || inner.cut.is_some()).then(|| inner.ledger.high());
+            if let Some(at) = known(&self.lock()) {
+                return at;
+            }
+            moved.await;
+        }
+    }
+
+    /// Begins anew, for a part of the stream that is still missing: what there was is all in the sink, and fed to nobody.
+    pub fn again(&self) {
+        let mut inner = self.lock();
+        (inner.ledger, inner.end, inner.open, inner.last) = (Ledger::new(true), None, false, None);
+        inner.chunks.clear();
+        inner.turns += 1;
+        drop(inner);
+        self.sink.notify_one();
+    }
+
+    /// How often it began anew.
+    pub fn turns(&self) -> u32 {
+        self.lock().turns
+    }
+
+    /// Blocks until it has begun anew more often than that; why it will not.
+    pub fn wait_again(&self, turns: u32) -> Result<(), Fault> {
+        let mut inner = self.lock();
+        while inner.turns <= turns {
+            if let Some(fault) = &inner.cut {
+                return Err(fault.clone());
+            }
+            inner = self.sink.wait(inner).unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+        Ok(())
     }
 
     /// Room for a frame, once there is some; `None` when it is over.
@@ -201,7 +266,9 @@ impl Store {
             if let Some(fault) = &inner.cut {
                 return Next::Cut(fault.clone());
             }
-            if let Some(next) = inner.ready(at) {
+            // A stream that was taken up in its middle begins there.
+            let here = at.max(inner.ledger.sink().unwrap_or(0));
+            if let Some(next) = inner.ready(here) {
                 return next;
             }
             inner = self.sink.wait(inner).unwrap_or_else(|poisoned| poisoned.into_inner());

@@ -60,6 +60,15 @@ impl Tree {
             .collect()
     }
 
+    /// One more node, behind the last one that feeds fewer than `arity`. Gives its position and who feeds it.
+    pub fn append(&mut self, arity: usize) -> (usize, usize) {
+        let position = self.knots.len();
+        let able = |at: &usize| self.knots[*at].alive && !self.knots[*at].fed && self.children(*at).len() < arity;
+        let parent = (1..position).rev().find(able).unwrap_or(0);
+        self.knots.push(Knot { parent, alive: true, fed: false, epoch: 1, tries: 0, had: 0 });
+        (position, parent)
+    }
+
     /// Who feeds it; `None` for what is no node.
     pub fn parent_of(&self, position: usize) -> Option<usize> {
         self.knots.get(position).filter(|_| position > 0).map(|knot| knot.parent)
@@ -164,6 +173,21 @@ mod tests {
             tree.broken(3, epoch, 10);
         }
         assert_eq!(tree.broken(3, 15, 10), Broken::Hopeless);
+    }
+
+    #[test]
+    fn who_comes_late_stands_at_the_end() {
+        let mut tree = Tree::new(2, 1);
+        assert_eq!(tree.append(1), (3, 2));
+        assert_eq!(tree.gone(3), [2]);
+        assert_eq!(tree.append(1), (4, 2));
+        tree.complete(4);
+        assert_eq!(tree.append(1), (5, 2), "who has it all feeds nobody any more");
+        let mut tree = Tree::new(4, 2);
+        assert_eq!([tree.append(2), tree.append(2), tree.append(2)], [(5, 4), (6, 5), (7, 6)]);
+        let mut tree = Tree::new(1, 1);
+        tree.gone(1);
+        assert_eq!(tree.append(1), (2, 0));
     }
 
     #[test]

@@ -1,25 +1,26 @@
 //! The receiving end of a data connection: who may feed this node, and what it sends.
 
-use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::channel::Channel;
 use super::chunk::End;
 use super::frame::{self, DIGEST, HEADER, Header, Kind};
 use super::gate::{Doorkeeper, accept};
 use super::handshake::{Guest, hear, refuse, welcome};
-use super::message::Role;
+use super::message::{ANYWHERE, Role};
 use super::proof::Secret;
 use super::reader::Reader;
 use super::store::Store;
 use super::wire::WireError;
-use super::{Notes, PING, QUIET};
+use super::{Notes, PING, QUIET, harm};
 use crate::host::{Fault, format_size};
 
 /// The last node acknowledges after so much of the buffer, at the latest after [`LATEST`]. The others pass that on at
@@ -30,7 +31,7 @@ const PASS: Duration = Duration::from_millis(2);
 
 /// A link that proved to be one of this session.
 pub struct Link {
-    stream: TcpStream,
+    stream: Channel,
     guest: Guest,
 }
 
@@ -50,12 +51,13 @@ pub async fn open(
     found: mpsc::Sender<Link>,
 ) {
     let keeper = Arc::new(Doorkeeper::new(notes));
-    accept(listener, |mut stream, from| {
+    accept(listener, |stream, from| {
         let (secret, session, keeper, found) = (secret.clone(), session.clone(), keeper.clone(), found.clone());
         let newest = newest.clone();
         async move {
-            let heard = hear(&mut stream, |hello| match hello.role {
-                Role::Link if hello.session.as_ref() == Some(&session) && hello.nonce.len() <= 64 => Ok(secret.clone()),
+            let mut stream = Channel::new(stream);
+            let heard = hear(&mut stream, &secret, |hello| match hello.role {
+                Role::Link if hello.session.as_ref() == Some(&session) && hello.nonce.len() <= 64 => Ok(()),
                 _ => Err(Fault::new("chain.hello", "a hello that has no place here")),
             });
             match heard.await {
@@ -74,7 +76,13 @@ pub async fn open(
 }
 
 /// Takes the stream from whoever is in front, link after link, the newest one at a time. Never ends.
-pub async fn take(mut found: mpsc::Receiver<Link>, session: String, store: Arc<Store>, tell: mpsc::Sender<News>) {
+pub async fn take(
+    mut found: mpsc::Receiver<Link>,
+    session: String,
+    store: Arc<Store>,
+    faults: Option<PathBuf>,
+    tell: mpsc::Sender<News>,
+) {
     let mut current: Option<Link> = None;
     loop {
         let Some(link) = &mut current else {
@@ -92,7 +100,7 @@ pub async fn take(mut found: mpsc::Receiver<Link>, session: String, store: Arc<S
                 Some(_) => {}
                 None => return,
             },
-            result = pull(link, &session, &store) => {
+            result = pull(link, &session, &store, faults.as_deref()) => {
                 let at = format_size(store.look(|ledger| ledger.high()));
                 if let Err(error) = result {
                     let _ = tell.send(News::Broken { epoch, why: format!("{error} at {at}") }).await;
@@ -105,17 +113,17 @@ pub async fn take(mut found: mpsc::Receiver<Link>, session: String, store: Arc<S
 }
 
 /// Until the whole stream is here and everywhere behind, and the node in front knows.
-async fn pull(link: &mut Link, session: &str, store: &Store) -> Result<(), WireError> {
-    let at = store.look(|ledger| ledger.high());
+async fn pull(link: &mut Link, session: &str, store: &Store, faults: Option<&Path>) -> Result<(), WireError> {
+    let at = if store.is_open() { ANYWHERE } else { store.look(|ledger| ledger.high()) };
     if !welcome(&mut link.stream, &link.guest, session, at).await {
         return Err(WireError::Io(std::io::ErrorKind::BrokenPipe.into()));
     }
-    let socket = link.stream.as_raw_fd();
-    let (reader, mut writer) = link.stream.split();
-    let mut reader = Reader::new(reader, Some(socket));
+    let socket = link.stream.socket();
+    let (reader, mut writer) = (&mut link.stream.reader, &mut link.stream.writer);
+    let mut reader = Reader::new(reader, socket);
     let read = async {
         loop {
-            read(&mut reader, store).await?;
+            read(&mut reader, store, faults).await?;
         }
     };
     tokio::select! {
@@ -159,25 +167,34 @@ async fn acknowledge(writer: &mut (impl AsyncWriteExt + Unpin), store: &Store) -
 }
 
 /// The next frame of the stream.
-async fn read(reader: &mut Reader<impl AsyncRead + Unpin>, store: &Store) -> Result<(), WireError> {
+async fn read(
+    reader: &mut Reader<impl AsyncRead + Unpin>,
+    store: &Store,
+    faults: Option<&Path>,
+) -> Result<(), WireError> {
     let start = reader.start().await?;
     let header = Header::parse(&start)?;
     let high = store.look(|ledger| ledger.high());
     match header.kind {
         Kind::Ping => Ok(header.verify(&start)?),
-        Kind::Data if header.offset == high && store.end().is_none() => {
+        Kind::Data if (header.offset == high || store.is_open()) && store.end().is_none() => {
             let Some(mut chunk) = store.room(header.length).await else { return Err(WireError::Unexpected) };
             reader.payload(chunk.space_and_more()).await?;
+            if let Some(folder) = faults {
+                harm::damage(folder, chunk.space());
+            }
             chunk.receive(&header, &start)?;
+            store.begin(header.offset);
             store.push(chunk);
             Ok(())
         }
-        Kind::End if header.offset == high => {
+        Kind::End if header.offset == high || store.is_open() => {
             let mut frame = start.to_vec();
             frame.resize(HEADER + DIGEST + HEADER, 0);
             reader.payload(&mut frame[HEADER..]).await?;
             frame.truncate(HEADER + DIGEST);
             header.verify(&frame)?;
+            store.begin(header.offset);
             let digest = frame[HEADER..].try_into().map_err(|_| WireError::Unexpected)?;
             if store.finish(End { length: header.offset, digest }) { Ok(()) } else { Err(WireError::Unexpected) }
         }

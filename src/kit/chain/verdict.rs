@@ -6,11 +6,15 @@ use tokio::time::Instant;
 
 use super::member::{Member, State, label};
 use super::message::{Message, clean};
+use super::offer::Slow;
 use super::peer::Said;
-use super::report::{NodeReport, Repair, Report};
+use super::report::{AWAY, NodeReport, Repair, Report};
 use super::session::{Session, as_json};
 use super::tree::Broken;
 use crate::host::{Fault, Level, Result, format_size};
+
+/// How many times faster than a node that has to leave the others could go.
+const FASTER: f64 = 2.0;
 
 impl Session {
     pub(super) fn hear(&mut self, at: usize, said: Said) {
@@ -23,6 +27,7 @@ impl Session {
             }
             Said::Message(Message::State(state)) => {
                 (member.report.bytes, member.received) = (state.written.min(sent), state.received.min(sent));
+                member.busy = state.busy;
                 member.report.stalled = state.stalled as f64 / 1000.0;
                 member.report.pause = state.pause as f64 / 1000.0;
                 member.slow = state.waits.then(|| member.slow.unwrap_or((Instant::now(), member.report.bytes)));
@@ -32,7 +37,11 @@ impl Session {
                     self.note(Level::Warn, &text);
                 }
                 self.mended(at);
+                if self.is_to_leave(at) {
+                    self.evict(at);
+                }
             }
+            Said::Message(Message::Away) => self.away(at),
             Said::Message(Message::Done { seq, bytes, digest, entries, warnings }) => {
                 let report = &mut member.report;
                 (report.bytes, report.digest, report.entries) = (bytes, Some(clean(&digest)), entries);
@@ -124,7 +133,13 @@ impl Session {
                 (self.shared.notes)(Level::Error, &text);
             }
         }
-        member.close(if whole { State::Done } else { State::Out }, self.started);
+        self.close_up(at, if whole { State::Done } else { State::Out });
+    }
+
+    /// Nothing more comes of this node: it may go, and the next one in front feeds those that it fed.
+    fn close_up(&mut self, at: usize, state: State) {
+        let member = &mut self.members[at];
+        member.close(state, self.started);
         if let Some(peer) = &member.peer {
             peer.say(&Message::Bye);
         }
@@ -147,6 +162,50 @@ impl Session {
             self.repairs.push(repair);
         }
         self.tell(told);
+    }
+
+    /// Whether all others wait for this node's sink, could go at least twice as fast, and it can be served afterwards.
+    fn is_to_leave(&self, at: usize) -> bool {
+        let member = &self.members[at];
+        if self.options.slow != Slow::Evict || member.evicted.is_some() || member.slowness().is_none() {
+            return false;
+        }
+        let others = self.members.iter().enumerate();
+        let mut able: Vec<f64> = others
+            .filter(|(other, m)| *other != at && m.is_active() && m.report.failure.is_none() && m.evicted.is_none())
+            .map(|(_, other)| other.able())
+            .collect();
+        able.sort_by(f64::total_cmp);
+        able.get(able.len() / 2).is_some_and(|median| *median >= member.able() * FASTER)
+    }
+
+    fn evict(&mut self, at: usize) {
+        let member = &mut self.members[at];
+        member.evicted = member.slowness();
+        if let Some(peer) = &member.peer {
+            peer.say(&Message::Evict);
+        }
+    }
+
+    /// A node left, and comes back for the rest: because it was told to, or because it came late.
+    fn away(&mut self, at: usize) {
+        let member = &mut self.members[at];
+        let label = member.label();
+        member.report.evicted = member.evicted;
+        let why = match member.evicted {
+            Some(speed) => format!(
+                "its sink takes {speed:.1} MB/s: moved out of the chain at {}, served afterwards",
+                format_size(member.report.bytes)
+            ),
+            None => {
+                format!("joined late: has {} of the stream, the beginning follows", format_size(member.report.bytes))
+            }
+        };
+        member.fail(AWAY, why.clone());
+        self.note(Level::Warn, &format!("{label}: {why}"));
+        self.causes.push(at);
+        self.shared.expected.fetch_add(1, Ordering::SeqCst);
+        self.close_up(at, State::Out);
     }
 
     /// Whether more came to a node whose feeder was replaced.

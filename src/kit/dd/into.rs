@@ -35,6 +35,8 @@ pub struct RawSink {
     cancel: Cancel,
     /// The first bytes, up to a block; on the medium they are zeros until the end.
     head: Vec<u8>,
+    /// Where the next byte of the stream belongs, and how far it reaches.
+    at: u64,
     bytes: u64,
     flush: Flush,
     /// With `verify`, a digest for each block of the stream, and the one being made.
@@ -69,6 +71,7 @@ pub fn into(path: &Path, options: &IntoOptions) -> Result<RawSink> {
         verify: options.verify,
         cancel: Cancel::new(),
         head: Vec::new(),
+        at: 0,
         bytes: 0,
         flush: Flush::from(options.offset),
         digests: Vec::new(),
@@ -116,7 +119,7 @@ impl RawSink {
     }
 
     fn sync(&self) -> Result<()> {
-        let open = self.flush.open(self.offset + self.bytes);
+        let open = self.flush.open(self.offset + self.at);
         self.medium.file.sync_all().map_err(|error| self.not_taken(open, error))
     }
 
@@ -215,8 +218,28 @@ impl Sink for RawSink {
         self.fits(bytes)
     }
 
+    /// What is read back at the end is compared in the order in which it came.
+    fn can_seek(&self) -> bool {
+        !self.verify
+    }
+
+    fn seek(&mut self, position: u64) -> Result<()> {
+        if self.at != position && self.bytes == 0 {
+            // The first block is the last to be written, whatever comes first.
+            let head = position.min(BLOCK as u64);
+            self.fits(position)?;
+            zero::clear(&self.medium, self.offset, head, self.fresh)
+                .map_err(|error| self.fault("write", self.offset, error))?;
+            self.bytes = position;
+        }
+        self.sync()?;
+        self.at = position;
+        self.flush = Flush::from(self.offset + position);
+        Ok(())
+    }
+
     fn write(&mut self, data: &[u8]) -> Result<()> {
-        let end = self.bytes.saturating_add(data.len() as u64);
+        let end = self.at.saturating_add(data.len() as u64);
         self.fits(end).map_err(|mut fault| {
             let room = self.medium.size.saturating_sub(self.offset);
             fault.message = format!(
@@ -227,17 +250,18 @@ impl Sink for RawSink {
             );
             fault
         })?;
-        let (head, rest) = data.split_at(data.len().min(BLOCK - self.head.len()));
+        let room = (BLOCK as u64).saturating_sub(self.at) as usize;
+        let (head, rest) = data.split_at(data.len().min(room));
         if !head.is_empty() {
             // Exactly what the stream will cover: a boot sector of 446 bytes must not cost the table behind it.
-            let at = self.offset + self.bytes;
+            let at = self.offset + self.at;
             zero::clear(&self.medium, at, head.len() as u64, self.fresh)
                 .map_err(|error| self.fault("write", at, error))?;
         }
         self.head.extend_from_slice(head);
-        self.place(rest, self.offset + self.bytes + head.len() as u64)?;
+        self.place(rest, self.offset + self.at + head.len() as u64)?;
         self.digest(data);
-        self.bytes = end;
+        (self.at, self.bytes) = (end, self.bytes.max(end));
         let flushed = self.flush.wrote(&self.medium.file, self.offset + end);
         flushed.map_err(|(range, error)| self.not_taken(range, error))
     }

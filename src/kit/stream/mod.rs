@@ -64,6 +64,22 @@ pub trait Sink: Send {
         Ok(())
     }
 
+    /// Whether it takes the end of a stream before its beginning: see [`Sink::seek`].
+    fn can_seek(&self) -> bool {
+        false
+    }
+
+    /// What is written next belongs there. A stream in two parts: what is behind `position`, then, from 0 on, what is
+    /// before it, with neither gap nor overlap.
+    fn seek(&mut self, position: u64) -> Result<()> {
+        match position {
+            0 => Ok(()),
+            _ => {
+                Err(Fault::new("stream.seek", format!("`{}` takes a stream from front to back alone", self.describe())))
+            }
+        }
+    }
+
     /// Takes all of `data`.
     fn write(&mut self, data: &[u8]) -> Result<()>;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::prelude::*;
 use crate::host::{Hold, Worker};
 use crate::kit::chain::{self, NodeReport, Offer, ReceiveOptions, Report};
-use work::{buffer, knocking, local, notes, offer_options, open, receive_into, spooled, target, wait};
+use work::{buffer, encrypt, knocking, local, notes, offer_options, open, receive_into, spooled, target, wait};
 
 pub fn types(engine: &mut Engine) {
     engine.register_type_with_name::<Session>("chain session");
@@ -43,8 +43,8 @@ pub mod module {
     /// It starts when `nodes` have joined, after `start_after` with whoever is there, or at a `chain::start`. A node that
     /// is gone is passed over. The report: `#{ session, source, bytes, seconds, mb_per_s, digest, arity, complete, repairs:
     /// [ #{ node, from, to, at, seconds } ], nodes: [ #{ name, address, position, round, joined, bytes, seconds, mb_per_s,
-    /// stalled, pause, digest, entries, warnings, failure } ] }`; `stalled` is how long the others waited for this node's sink, `pause`
-    /// the longest time in which it got nothing, both in seconds.
+    /// stalled, evicted, pause, digest, entries, warnings, failure } ] }`; `stalled` is how long the others waited for this node's sink, `pause`
+    /// the longest time in which it got nothing, both in seconds; `evicted` the MB/s of a sink that was served afterwards.
     ///
     /// # Options
     /// - `session` (text): the name under which nodes find it
@@ -57,13 +57,17 @@ pub mod module {
     /// - `timeout` (time, "1h"): how long to wait for the start
     /// - `buffer` (size, "32MiB"): bytes of the stream held at most
     /// - `token` (text): known to the server and its nodes; without it nobody joins
+    /// - `encrypt` (flag): encrypts every connection, of server and nodes and among nodes, with a key made of `token`
     /// - `compress` (text): on the wire: `"zstd"`, `"zstd:9"` (level 1 to 19), or `"auto"`, which compresses as long as the
     ///   network is what all wait for
     /// - `release` (time): nodes that are through wait until all are, then leave with this pause between them; `"0s"`: all at
     ///   once. Unless said each leaves when it is through
     /// - `rounds` (text, "late"): nodes that come after the start get the whole stream in a round of their own where the
-    ///   source can be read again; `"keep"` keeps the session open for them until `chain::start`, `.start()` or the end of
+    ///   source can be read again (a disk joins the running chain, and gets what it missed afterwards); `"keep"` keeps the session open for them until `chain::start`, `.start()` or the end of
     ///   `timeout`
+    /// - `slow` (text, "wait"): a node for whose sink all others wait is named; with `"evict"`, where the others could go twice
+    ///   as fast, it leaves the chain too and gets the rest of the stream when they have it all. Takes a source that can be read
+    ///   again
     /// - `spool` (path): a file to keep the stream in as long as the session lasts; makes any source one that can be read again
     ///
     /// # Errors
@@ -109,13 +113,17 @@ pub mod module {
     /// - `timeout` (time, "1h"): how long to wait for the start
     /// - `buffer` (size, "32MiB"): bytes of the stream held at most
     /// - `token` (text): known to the server and its nodes; without it nobody joins
+    /// - `encrypt` (flag): encrypts every connection, of server and nodes and among nodes, with a key made of `token`
     /// - `compress` (text): on the wire: `"zstd"`, `"zstd:9"` (level 1 to 19), or `"auto"`, which compresses as long as the
     ///   network is what all wait for
     /// - `release` (time): nodes that are through wait until all are, then leave with this pause between them; `"0s"`: all at
     ///   once. Unless said each leaves when it is through
     /// - `rounds` (text, "late"): nodes that come after the start get the whole stream in a round of their own where the
-    ///   source can be read again; `"keep"` keeps the session open for them until `chain::start`, `.start()` or the end of
+    ///   source can be read again (a disk joins the running chain, and gets what it missed afterwards); `"keep"` keeps the session open for them until `chain::start`, `.start()` or the end of
     ///   `timeout`
+    /// - `slow` (text, "wait"): a node for whose sink all others wait is named; with `"evict"`, where the others could go twice
+    ///   as fast, it leaves the chain too and gets the rest of the stream when they have it all. Takes a source that can be read
+    ///   again
     /// - `spool` (path): a file to keep the stream in as long as the session lasts; makes any source one that can be read again
     ///
     /// # Errors
@@ -147,16 +155,20 @@ pub mod module {
     /// - `session` (text): its name, found by broadcast on every network of this machine
     /// - `server` (text): where it is instead: `"host"` or `"host:port"`
     /// - `token` (text): what the server was given
+    /// - `encrypt` (flag): as the server has it
     /// - `timeout` (time, "10m"): how long to look for the session
     /// - `name` (text, the task's name): what this node is called in reports
     /// - `address` (text): the local address to work from and to be known by
     /// - `buffer` (size, "32MiB"): bytes of the stream held at most
     /// - `stall` (time, "3s"): how long the others wait for a sink that takes nothing at all; ten times as long where a
     ///   disk is at work below it
+    /// - `faults` (path): for rehearsals of failures, see `std/faults`: a folder where the file `corrupt` has the next frame
+    ///   come damaged, `slow` holds the MB/s that the sink takes, and `wedge` stops it
     ///
     /// # Errors
     /// - `chain.timeout`: no such session in time
     /// - `chain.token`: the token is not the server's
+    /// - `chain.encrypt`: one side encrypts and the other one does not
     /// - `chain.session`: the server has another session
     /// - `chain.version`: the server speaks another version
     /// - `chain.late`: the session has started without this node
@@ -178,11 +190,13 @@ pub mod module {
         let opts = options_of(&ctx, "chain::receive", options)?;
         let mut options = ReceiveOptions::new(target(&opts)?);
         options.token = opts.text("token")?;
+        options.encrypt = encrypt(&opts)?;
         options.timeout = opts.time("timeout")?.unwrap_or(options.timeout);
         options.name = opts.text("name")?.or_else(|| Worker::current().label);
         options.address = local(&opts)?;
         options.buffer = buffer(&opts)?;
         options.stall = opts.time("stall")?.unwrap_or(options.stall);
+        options.faults = opts.path("faults")?;
         options.notes = notes(&host);
         let effect = Effect::new("chain.receive", sink.name(), Weight::Change);
         let report = host.perform(effect, || receive_into(&host, sink.take()?, options))?;
@@ -195,12 +209,14 @@ pub mod module {
     /// - `session` (text): its name, found by broadcast
     /// - `server` (text): where it is instead: `"host"` or `"host:port"`
     /// - `token` (text): what the server was given
+    /// - `encrypt` (flag): as the server has it
     /// - `timeout` (time, "10s"): how long to look for it
     ///
     /// # Errors
     /// - `chain.nobody`: nobody has joined it yet
     /// - `chain.timeout`: no such session in time
     /// - `chain.token`: the token is not the server's
+    /// - `chain.encrypt`: one side encrypts and the other one does not
     ///
     /// # Example
     /// ```rhai
@@ -222,6 +238,7 @@ pub mod module {
     /// - `session` (text): its name, found by broadcast
     /// - `server` (text): where it is instead: `"host"` or `"host:port"`
     /// - `token` (text): what the server was given
+    /// - `encrypt` (flag): as the server has it
     /// - `timeout` (time, "3s"): how long to look for it
     /// - `name` (text, the task's name): what this node is called in reports
     /// - `address` (text): the local address to work from and to be known by
@@ -229,6 +246,7 @@ pub mod module {
     ///
     /// # Errors
     /// - `chain.token`: the token is not the server's
+    /// - `chain.encrypt`: one side encrypts and the other one does not
     ///
     /// # Example
     /// ```rhai

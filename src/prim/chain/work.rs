@@ -1,5 +1,6 @@
 //! From options to kit and from kit to progress: what the functions of `chain` have in common.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use super::{Open, Session};
 use crate::host::{Meter, Worker, format_size};
 use crate::kit::chain::{
     self, Compress, KnockOptions, NodeProgress, NodeReport, Notes, Offer, OfferOptions, Order, Progress,
-    ReceiveOptions, Report, Rounds, Target,
+    ReceiveOptions, Report, Rounds, Slow, Target,
 };
 use crate::kit::stream::{Delivered, Sink, Source};
 
@@ -37,12 +38,18 @@ pub fn offer_options(host: &Host, opts: &Opts) -> Result<OfferOptions> {
     options.timeout = opts.time("timeout")?.unwrap_or(options.timeout);
     options.buffer = buffer(opts)?;
     options.token = opts.text("token")?;
+    options.encrypt = encrypt(opts)?;
     options.compress = compress(opts)?;
     options.release = opts.time("release")?;
     options.rounds = match opts.text("rounds")?.as_deref() {
         None | Some("late") => Rounds::Late,
         Some("keep") => Rounds::Keep,
         Some(other) => return Err(opts.refuse("rounds", &format!("`{other}` is neither `late` nor `keep`"))),
+    };
+    options.slow = match opts.text("slow")?.as_deref() {
+        None | Some("wait") => Slow::Wait,
+        Some("evict") => Slow::Evict,
+        Some(other) => return Err(opts.refuse("slow", &format!("`{other}` is neither `wait` nor `evict`"))),
     };
     options.notes = notes(host);
     Ok(options)
@@ -87,6 +94,15 @@ pub fn target(opts: &Opts) -> Result<Target> {
     }
 }
 
+/// Whether to encrypt; the key is made of the token.
+pub fn encrypt(opts: &Opts) -> Result<bool> {
+    let encrypt = opts.flag("encrypt")?;
+    if encrypt && opts.text("token")?.is_none_or(|token| token.is_empty()) {
+        return Err(opts.refuse("encrypt", "it needs a `token`: the key is made of it"));
+    }
+    Ok(encrypt)
+}
+
 /// The local address that the options name.
 pub fn local(opts: &Opts) -> Result<Option<std::net::IpAddr>> {
     let Some(address) = opts.text("address")? else { return Ok(None) };
@@ -98,6 +114,7 @@ pub fn knocking(opts: &Opts, timeout: Duration) -> Result<(KnockOptions, String)
     let options = KnockOptions {
         target: target(opts)?,
         token: opts.text("token")?,
+        encrypt: encrypt(opts)?,
         timeout: opts.time("timeout")?.unwrap_or(timeout),
     };
     Ok((options, opts.text("session")?.or(opts.text("server")?).unwrap_or_default()))
@@ -119,8 +136,11 @@ const LINES: usize = 20;
 
 /// Waits for the result, with a line for the whole and, where they are few, one for each node.
 pub fn wait(host: &Host, session: &str, offer: &Offer) -> Result<Report> {
-    let mut lines =
-        Lines { whole: host.meter(&format!("chain {session}"), offer.progress().total), shown: 0, nodes: Vec::new() };
+    let mut lines = Lines {
+        whole: host.meter(&format!("chain {session}"), offer.progress().total),
+        shown: 0,
+        nodes: BTreeMap::new(),
+    };
     host.wait(async {
         let mut result = std::pin::pin!(offer.wait());
         loop {
@@ -137,7 +157,8 @@ struct Lines {
     /// What has safely arrived at the slowest node.
     whole: Meter,
     shown: u64,
-    nodes: Vec<(Meter, u64)>,
+    /// By name and address.
+    nodes: BTreeMap<(String, String), (Meter, u64)>,
 }
 
 impl Lines {
@@ -158,10 +179,11 @@ impl Lines {
         if progress.nodes.len() > LINES {
             return;
         }
-        if self.nodes.is_empty() {
-            self.nodes = progress.nodes.iter().map(|node| (host.meter(&node.name, progress.total), 0)).collect();
-        }
-        for ((meter, shown), node) in self.nodes.iter_mut().zip(&progress.nodes) {
+        for node in &progress.nodes {
+            // Nodes come late, and come back.
+            let known = (node.name.clone(), node.address.clone());
+            let line = self.nodes.entry(known).or_insert_with(|| (host.meter(&node.name, progress.total), 0));
+            let (meter, shown) = line;
             meter.advance(node.bytes.saturating_sub(*shown));
             *shown = node.bytes.max(*shown);
             match (&node.failure, node.done) {
@@ -194,6 +216,14 @@ impl Sink for Metered {
 
     fn expect(&mut self, bytes: u64) -> Result<()> {
         self.0.expect(bytes)
+    }
+
+    fn can_seek(&self) -> bool {
+        self.0.can_seek()
+    }
+
+    fn seek(&mut self, position: u64) -> Result<()> {
+        self.0.seek(position)
     }
 
     fn write(&mut self, data: &[u8]) -> Result<()> {

@@ -1,0 +1,193 @@
+//! Nodes that get the stream in two parts: moved out of the chain for their slow sink, or joining it while it runs.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kar::host::{Cancel, Fault, Result};
+use kar::kit::chain::frame::CHUNK;
+use kar::kit::chain::{Notes, Offer, OfferOptions, Phase, ReceiveOptions, Report, Slow, receive};
+use kar::kit::dd;
+use kar::kit::stream::{Delivered, Sink};
+
+use crate::parts::{Door, Kept, Net, Pattern, bytes, ends, eventually};
+
+const LENGTH: u64 = 24_000_001;
+
+type Said = Arc<Mutex<Vec<String>>>;
+
+fn notes(said: &Said) -> Notes {
+    let said = said.clone();
+    Arc::new(move |_, text| said.lock().unwrap().push(text.into()))
+}
+
+/// A sink that takes 2 MB/s as long as it is told to.
+struct Slowed(Box<dyn Sink>, Arc<AtomicBool>);
+
+impl Sink for Slowed {
+    fn describe(&self) -> String {
+        "a slow sink".into()
+    }
+
+    fn write(&mut self, data: &[u8]) -> Result<()> {
+        if self.1.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_secs_f64(data.len() as f64 / 2e6));
+        }
+        self.0.write(data)
+    }
+
+    fn finish(&mut self) -> Result<Delivered> {
+        self.0.finish()
+    }
+
+    fn abort(&mut self, why: &Fault) {
+        self.0.abort(why);
+    }
+}
+
+/// A source that can be read again, and waits at a door the first time.
+fn source(folder: &std::path::Path, at: u64, door: &Door) -> Box<dyn kar::kit::stream::Source> {
+    Box::new(kar::kit::chain::spool(Pattern::held(LENGTH, at, door), &folder.join("spool")).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_node_leaves_and_is_served_afterwards() {
+    let net = Net(110);
+    let folder = crate::harness::scratch();
+    let said = Said::default();
+    let options = OfferOptions {
+        nodes: Some(3),
+        slow: Slow::Evict,
+        buffer: 2 << 20,
+        notes: notes(&said),
+        token: Some("t".into()),
+        encrypt: true,
+        ..net.offering()
+    };
+    let door = Door::default();
+    door.open();
+    let offer = Offer::open(source(folder.path(), 0, &door), options).await.unwrap();
+    let kept = [Kept::default(), Kept::default(), Kept::default()];
+    let slow = Arc::new(AtomicBool::new(true));
+    let receiving = |host| ReceiveOptions {
+        buffer: 2 << 20,
+        token: Some("t".into()),
+        encrypt: true,
+        ..net.receiving(&offer, host)
+    };
+    let node = |host: u8| {
+        let own = &kept[usize::from(host) - 1];
+        let sink = if host == 2 { Box::new(Slowed(own.sink(), slow.clone())) } else { own.sink() };
+        tokio::spawn(receive(sink, receiving(host), Cancel::new()))
+    };
+    let nodes = [node(1), node(2), node(3)];
+    eventually("the others have it all", || kept[0].finished() && kept[2].finished()).await;
+    assert!(!kept[1].finished(), "nobody waited for it");
+    slow.store(false, Ordering::SeqCst);
+    let report = ends(offer.wait()).await.unwrap();
+    for node in nodes {
+        assert_eq!(ends(node).await.unwrap().unwrap().digest, report.digest);
+    }
+    assert!(kept.iter().all(|kept| kept.whole(LENGTH)));
+    assert_eq!((report.complete, report.nodes.len(), report.bytes), (3, 3, LENGTH));
+    let of = |name: &str| report.nodes.iter().find(|node| node.name == name).unwrap();
+    let (evicted, other) = (of("node2"), of("node1"));
+    assert!(evicted.round == 2 && evicted.evicted.is_some_and(|speed| speed < 6.0), "{evicted:?}");
+    assert!(evicted.bytes == LENGTH && evicted.failure.is_none() && other.evicted.is_none() && other.round == 1);
+    assert!(report.repairs.iter().any(|repair| repair.node == "node3" && repair.to == "node1"));
+    let said = said.lock().unwrap().clone();
+    let named = |words: &[&str]| said.iter().any(|line| words.iter().all(|word| line.contains(word)));
+    assert!(named(&["node2", "'s sink takes ", " MB/s; the others wait for it"]), "{said:?}");
+    assert!(named(&["node2", "moved out of the chain at ", ", served afterwards"]), "{said:?}");
+    net.clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_nodes_leave_only_where_they_can_come_back() {
+    let net = Net(111);
+    let options = OfferOptions { slow: Slow::Evict, ..net.offering() };
+    let fault = Offer::open(Pattern::of(10), options).await.err().unwrap();
+    assert_eq!(fault.kind, "chain.option");
+    assert!(fault.message.contains("can be read again") && fault.hints[0].contains("spool"), "{fault}");
+}
+
+/// Nodes with disk images, of which those from `late` on come when the stream is half through.
+async fn with_images(net: Net, hold: u64, late: u8, count: u8, slow: Slow) -> (Report, Vec<String>) {
+    let folder = crate::harness::scratch();
+    let (said, door) = (Said::default(), Door::default());
+    let early = usize::from(late - 1);
+    let options = OfferOptions { nodes: Some(early), slow, notes: notes(&said), ..net.offering() };
+    let offer = Offer::open(source(folder.path(), hold, &door), options).await.unwrap();
+    let image = |host: u8| folder.path().join(format!("image{host}"));
+    let node = |host: u8| {
+        // One disk that was there and full of other things, the others made anew.
+        if host % 2 == 0 {
+            std::fs::write(image(host), vec![0xaa; LENGTH as usize + 5000]).unwrap();
+        }
+        let sink = dd::into(&image(host), &dd::IntoOptions::default()).unwrap();
+        tokio::spawn(receive(Box::new(sink), net.receiving(&offer, host), Cancel::new()))
+    };
+    let mut nodes: Vec<_> = (1..late).map(node).collect();
+    eventually("the stream stands", || {
+        let progress = offer.progress();
+        let stands = |bytes: u64| bytes <= hold && bytes + CHUNK as u64 > hold;
+        progress.phase == Phase::Streaming && stands(progress.sent) && progress.nodes.iter().all(|n| stands(n.bytes))
+    })
+    .await;
+    for host in late..=count {
+        nodes.push(node(host));
+        eventually("it joins", || offer.progress().nodes.len() == usize::from(host)).await;
+    }
+    door.open();
+    let report = ends(offer.wait()).await.unwrap();
+    for (node, host) in nodes.into_iter().zip(1..) {
+        let own = ends(node).await.unwrap().unwrap();
+        assert_eq!((own.bytes, &own.digest), (LENGTH, &report.digest), "node {host}");
+        let data = std::fs::read(image(host)).unwrap();
+        assert!(data[..LENGTH as usize] == bytes(LENGTH), "image {host}");
+        assert!(data[LENGTH as usize..].iter().all(|byte| *byte == 0xaa), "what lies behind stays");
+    }
+    net.clean().await;
+    let said = said.lock().unwrap().clone();
+    (report, said)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_joins_a_running_chain_and_gets_what_it_missed() {
+    // Whoever comes before the first frame may have missed nothing.
+    for (hold, net, parts) in [(10_000_000, Net(112), 3), (100, Net(113), 0)] {
+        let (report, said) = with_images(net, hold, 3, 5, Slow::Wait).await;
+        assert_eq!((report.complete, report.nodes.len()), (5, 5), "{report:?}");
+        let later = report.nodes.iter().filter(|node| node.round > 1).count();
+        assert!(if parts > 0 { later == parts } else { later <= 3 }, "{report:?}");
+        assert_eq!(said.iter().filter(|line| line.contains("joins the chain at ")).count(), 3, "{said:?}");
+        // They miss what was sent before, and are served together.
+        assert!(said.iter().filter(|line| line.contains("a round ")).count() <= 1, "{said:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_came_late_and_fails_costs_nobody_anything_and_is_named() {
+    let net = Net(114);
+    let folder = crate::harness::scratch();
+    let door = Door::default();
+    let options = OfferOptions { nodes: Some(1), ..net.offering() };
+    let offer = Offer::open(source(folder.path(), 10_000_000, &door), options).await.unwrap();
+    let kept = Kept::default();
+    let first = net.node(&offer, 1, kept.sink());
+    eventually("the stream stands", || offer.progress().sent > 9_000_000).await;
+    let image = folder.path().join("image");
+    std::fs::write(&image, vec![0xaa; LENGTH as usize]).unwrap();
+    let sink = dd::into(&image, &dd::IntoOptions::default()).unwrap();
+    let late = tokio::spawn(receive(Box::new(sink), net.receiving(&offer, 2), Cancel::new()));
+    eventually("it joins", || offer.progress().nodes.len() == 2).await;
+    late.abort();
+    eventually("it is missed", || offer.progress().nodes[1].failure.is_some()).await;
+    door.open();
+    let fault = ends(offer.wait()).await.unwrap_err();
+    assert_eq!(fault.kind, "chain.lossy");
+    assert!(fault.message.starts_with("1 of 2 nodes have no complete copy: node2 "), "{}", fault.message);
+    ends(first).await.unwrap().unwrap();
+    assert!(kept.whole(LENGTH));
+    net.clean().await;
+}
