@@ -30,9 +30,8 @@ pub fn isolate_network() -> Result<()> {
     if mark.is_some() && mark == number() {
         return Ok(());
     }
-    let fail = |error: std::io::Error| {
-        Fault::io("net.isolate", "make a network namespace", error).hint("this needs root")
-    };
+    let fail =
+        |error: std::io::Error| Fault::io("net.isolate", "make a network namespace", error).hint("this needs root");
     let words: Vec<CString> =
         std::env::args_os().map(|word| CString::new(word.into_vec()).unwrap_or_default()).collect();
     unshare(CloneFlags::CLONE_NEWNET).map_err(|error| fail(error.into()))?;

@@ -43,7 +43,16 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { chroot: None, env: Vec::new(), input: None, timeout: None, dir: None, check: true, show: false, limit: 8 << 20 }
+        Options {
+            chroot: None,
+            env: Vec::new(),
+            input: None,
+            timeout: None,
+            dir: None,
+            check: true,
+            show: false,
+            limit: 8 << 20,
+        }
     }
 }
 

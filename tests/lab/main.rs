@@ -43,6 +43,20 @@ fn boot_files() -> &'static Path {
 /// Runs the lab; gives what it said, and the folder with the consoles.
 #[track_caller]
 fn lab(words: &[&str]) -> (String, tempfile::TempDir) {
+    let (well, said, folder) = run(words);
+    if !well {
+        for node in ["node1", "node2"] {
+            let console = std::fs::read(folder.path().join(format!("{node}.console"))).unwrap_or_default();
+            let text = String::from_utf8_lossy(&console).replace('\r', "");
+            let lines: Vec<&str> = text.lines().collect();
+            println!("{node}:\n{}", lines[lines.len().saturating_sub(30)..].join("\n"));
+        }
+        panic!("{said}");
+    }
+    (said, folder)
+}
+
+fn run(words: &[&str]) -> (bool, String, tempfile::TempDir) {
     let _alone = ROOM.lock().unwrap_or_else(PoisonError::into_inner);
     need("qemu-system-x86_64", "qemu-system-x86");
     need_file("/usr/lib/ipxe/qemu/pxe-e1000.rom", "ipxe-qemu");
@@ -52,16 +66,7 @@ fn lab(words: &[&str]) -> (String, tempfile::TempDir) {
     run.arg("--boot-files").arg(boot_files()).args(words);
     let output = run.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    if !output.status.success() {
-        for node in ["node1", "node2"] {
-            let console = std::fs::read(folder.path().join(format!("{node}.console"))).unwrap_or_default();
-            let text = String::from_utf8_lossy(&console).replace('\r', "");
-            let lines: Vec<&str> = text.lines().collect();
-            println!("{node}:\n{}", lines[lines.len().saturating_sub(30)..].join("\n"));
-        }
-        panic!("{:?}: {said}", output.status);
-    }
-    (said, folder)
+    (output.status.success(), said, folder)
 }
 
 fn console(folder: &tempfile::TempDir, file: &str) -> String {
@@ -98,6 +103,17 @@ fn a_uefi_machine_with_large_sectors_goes_to_a_login_prompt() {
     let cells: Vec<&str> = row.split_whitespace().collect();
     assert_eq!(cells[..6], ["node1", "uefi", "virtio", "nvme", "4096", "gpt"], "{row}");
     assert!(console(&folder, "node1.console").contains("node1 login:"));
+}
+
+/// It says why on its console and to the server, comes back once, and is parked: it never goes on for ever.
+#[test]
+fn a_machine_that_cannot_be_installed_is_parked_with_the_reason() {
+    let (well, said, folder) = run(&["--nodes", "1", "--more=--disk=/dev/sdz,--tries=1"]);
+    assert!(!well && said.contains("error[room.parked]"), "{said}");
+    for text in [said.as_str(), &console(&folder, "node1.console")] {
+        assert!(text.contains("/dev/sdz") && text.contains("/dev/vda"), "{text}");
+    }
+    assert!(said.contains("node1 failed: ") && said.contains("node1 (10.79.0.11) is parked"), "{said}");
 }
 
 #[test]

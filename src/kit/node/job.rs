@@ -32,7 +32,12 @@ pub struct Job {
 impl Job {
     /// # Errors
     /// `node.job`: paths that would lead out of a folder, or no recipe.
-    pub fn new(recipe: &str, lib: Vec<String>, scripts: BTreeMap<String, String>, args: Map<String, Value>) -> Result<Job> {
+    pub fn new(
+        recipe: &str,
+        lib: Vec<String>,
+        scripts: BTreeMap<String, String>,
+        args: Map<String, Value>,
+    ) -> Result<Job> {
         let job = Job { form: FORM, recipe: recipe.into(), lib, scripts, args };
         job.check().map(|()| job)
     }

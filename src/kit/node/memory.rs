@@ -19,7 +19,7 @@ pub fn move_to_memory() -> Result<()> {
     let fail = |error: std::io::Error| Fault::io("node.memory", "go on from memory", error);
     let kind = statfs("/").map_err(|error| fail(error.into()))?.filesystem_type();
     let program = std::fs::read_link("/proc/self/exe").map_err(fail)?;
-    if kind == TMPFS_MAGIC || kind == RAMFS || program.starts_with("/memfd:kar") || program.starts_with("memfd:kar") {
+    if kind == TMPFS_MAGIC || kind == RAMFS || program.to_string_lossy().starts_with("/memfd:") {
         return Ok(());
     }
     let copy = memfd_create(c"kar", MFdFlags::MFD_CLOEXEC).map_err(|error| fail(error.into()))?;

@@ -8,9 +8,8 @@ use super::Cmdline;
 use crate::host::{Fault, Result, parse_duration};
 
 /// The names that mean something to kar itself; all others are arguments of the recipe.
-pub const NAMES: [&str; 12] = [
-    "address", "end", "entry", "fail", "host", "interface", "job", "recipe", "report", "server", "timeout", "verbose",
-];
+pub const NAMES: [&str; 12] =
+    ["address", "end", "entry", "fail", "host", "interface", "job", "recipe", "report", "server", "timeout", "verbose"];
 
 /// What is done when the work is over, well or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -121,7 +121,11 @@ impl Board {
         }
         let lost = event.number - node.number - 1;
         if lost > 0 {
-            new.push(happening("warn", name, &format!("{lost} lines of this node were lost: it was without a server for too long")));
+            new.push(happening(
+                "warn",
+                name,
+                &format!("{lost} lines of this node were lost: it was without a server for too long"),
+            ));
         }
         node.number = event.number;
         let word = match event.kind {

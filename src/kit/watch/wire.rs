@@ -16,10 +16,17 @@ pub const VERSION: u32 = 1;
 #[serde(tag = "say", rename_all = "lowercase", deny_unknown_fields)]
 pub enum FromNode {
     /// First on every connection. `run` tells the tries of one boot apart: their numbers begin anew.
-    Hello { version: u32, token: String, run: String },
+    Hello {
+        version: u32,
+        token: String,
+        run: String,
+    },
     Event(Event),
     /// Nothing new but that it lives, and how far its work is.
-    Alive { doing: String, bytes: u64 },
+    Alive {
+        doing: String,
+        bytes: u64,
+    },
 }
 
 /// Something that happened on the node, once.
