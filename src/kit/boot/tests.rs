@@ -184,7 +184,7 @@ fn grub_reads(text: &str) -> Decision {
     lines.retain(|line| !line.is_empty());
     let mut lines = lines.iter().map(|line| line.iter().map(String::as_str).collect::<Vec<_>>()).peekable();
     let relative = |path: &str| path.strip_prefix('/').unwrap_or(path).to_string();
-    let mut block = |first: &[&str], next: &mut dyn FnMut() -> Vec<String>| match first {
+    let block = |first: &[&str], next: &mut dyn FnMut() -> Vec<String>| match first {
         ["exit"] => Decision::Local {},
         ["chainloader", path] => {
             assert_eq!(next(), ["boot"]);
