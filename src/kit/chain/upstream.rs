@@ -93,11 +93,12 @@ pub async fn take(mut found: mpsc::Receiver<Link>, session: String, store: Arc<S
                 None => return,
             },
             result = pull(link, &session, &store) => {
-                current = None;
                 let at = format_size(store.look(|ledger| ledger.high()));
                 if let Err(error) = result {
                     let _ = tell.send(News::Broken { epoch, why: format!("{error} at {at}") }).await;
                 }
+                // Only now: the other end says that it was closed, this one why.
+                current = None;
             }
         }
     }
