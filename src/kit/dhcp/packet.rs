@@ -321,8 +321,7 @@ mod tests {
 
     #[test]
     fn overloaded_fields_and_scattered_parts_are_joined() {
-        let mut bytes =
-            Packet { options: [(53, vec![1]), (52, vec![3])].into(), ..Packet::default() }.encode();
+        let mut bytes = Packet { options: [(53, vec![1]), (52, vec![3])].into(), ..Packet::default() }.encode();
         bytes[108..116].copy_from_slice(&[12, 3, b'a', b'b', b'c', 61, 1, 9]);
         bytes[116] = 255;
         bytes[44..49].copy_from_slice(&[12, 2, b'd', b'e', 255]);
@@ -350,7 +349,22 @@ mod tests {
             let [op, htype, hops, a, b, c, d] = small;
             let [ciaddr, yiaddr, siaddr, giaddr] = ips.map(Ipv4Addr::from);
             let (xid, secs, broadcast) = (u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([a, d]), d & 1 == 1);
-            Packet { op, htype, hops, xid, secs, broadcast, ciaddr, yiaddr, siaddr, giaddr, chaddr, sname, file, options }
+            Packet {
+                op,
+                htype,
+                hops,
+                xid,
+                secs,
+                broadcast,
+                ciaddr,
+                yiaddr,
+                siaddr,
+                giaddr,
+                chaddr,
+                sname,
+                file,
+                options,
+            }
         })
     }
 

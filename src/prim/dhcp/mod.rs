@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use super::prelude::*;
 use crate::host::Hold;
-use crate::kit::dhcp::client::{self, Ask};
 use crate::kit::dhcp;
+use crate::kit::dhcp::client::{self, Ask};
 use crate::kit::net::Mac;
 
 pub fn types(engine: &mut Engine) {
