@@ -166,7 +166,7 @@ mod tests {
         #[test]
         fn memory_is_hardly_more_than_what_it_is_for(bytes in 1..=CHUNK) {
             let taken = memory(bytes);
-            prop_assert!(taken >= HEADER + bytes + HEADER && taken % PAGE == 0 && taken - bytes <= 2 * PAGE + bytes / 4);
+            prop_assert!(taken >= HEADER + bytes + HEADER && taken.is_multiple_of(PAGE) && taken - bytes <= 2 * PAGE + bytes / 4);
         }
 
         /// Whatever is taken and given back: no more is held than is in use and fits the bound.
