@@ -10,7 +10,7 @@ use super::args::HostArgs;
 use super::console::Terminal;
 use super::exit::Exit;
 use super::report::{show, show_fault};
-use crate::host::{Cancel, Fault, Host};
+use crate::host::{Cancel, Console, Fault, Host};
 use crate::kit::{caretaker, process};
 use crate::prim::STACK;
 use crate::script::Report;
@@ -85,6 +85,16 @@ pub fn on_host(
     interrupts: &Interrupts,
     body: impl FnOnce(&Host, &Arc<Terminal>) -> Result<(), Box<Report>> + Send,
 ) -> Exit {
+    on_host_with(options, interrupts, |terminal| terminal, body)
+}
+
+/// As above; `console` may put another console in front of the terminal.
+pub fn on_host_with(
+    options: &HostArgs,
+    interrupts: &Interrupts,
+    console: impl FnOnce(Arc<Terminal>) -> Arc<dyn Console>,
+    body: impl FnOnce(&Host, &Arc<Terminal>) -> Result<(), Box<Report>> + Send,
+) -> Exit {
     caretaker::enable();
     // Its blocking threads run what servers ask of scripts: as many as two servers full of clients have questions, so that
     // none waits for another's closure.
@@ -98,7 +108,7 @@ pub fn on_host(
         }
     };
     let terminal = Arc::new(Terminal::new(options.verbose));
-    let host = Host::new(runtime.handle().clone(), terminal.clone());
+    let host = Host::new(runtime.handle().clone(), console(terminal.clone()));
     if let Some(fault) = options.journal.as_ref().and_then(|path| host.journal().open(path).err()) {
         show_fault(&fault);
         return Exit::Usage;

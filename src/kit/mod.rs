@@ -22,3 +22,4 @@ pub mod step;
 pub mod stream;
 pub mod tftp;
 pub mod tree;
+pub mod watch;

@@ -35,13 +35,24 @@ pub struct Options {
     pub dir: Option<PathBuf>,
     /// An exit status other than 0 is a fault.
     pub check: bool,
+    /// What it prints goes where kar's own goes, and nothing is kept of it.
+    pub show: bool,
     /// Bytes kept of stdout and of stderr each; beyond it the middle is left out, and the text says so.
     pub limit: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { chroot: None, env: Vec::new(), input: None, timeout: None, dir: None, check: true, limit: 8 << 20 }
+        Options {
+            chroot: None,
+            env: Vec::new(),
+            input: None,
+            timeout: None,
+            dir: None,
+            check: true,
+            show: false,
+            limit: 8 << 20,
+        }
     }
 }
 

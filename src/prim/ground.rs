@@ -1,7 +1,7 @@
 //! What a running script gives its primitives: the host, and engines for closures called elsewhere.
 
 use std::cell::Cell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rhai::{Dynamic, Engine, EvalAltResult, Map, NativeCallContext, Position};
@@ -19,8 +19,21 @@ pub trait Scripts: Send + Sync {
     /// Calls a function of another script file, read as it is now.
     fn call(&self, ground: &Ground, file: &Path, function: &str, args: Vec<Dynamic>) -> Raw<Dynamic>;
 
+    /// All scripts of this run, as they were read.
+    fn sources(&self) -> Sources;
+
     /// Where an error comes from, for a log line: `site.rhai:12:8`; empty where the engine lost the place.
     fn place(&self, error: &EvalAltResult) -> String;
+}
+
+/// The scripts of a run.
+pub struct Sources {
+    /// The name of the recipe itself.
+    pub recipe: String,
+    /// `--lib`, in its order.
+    pub lib: Vec<PathBuf>,
+    /// Name, file (none: in the binary), text.
+    pub scripts: Vec<(String, Option<PathBuf>, String)>,
 }
 
 /// Stands in every engine as its tag, so that a primitive finds it in its call context.

@@ -34,9 +34,10 @@ mod tar;
 mod task;
 mod tftp;
 mod tree;
+mod watch;
 
 pub use callback::STACK;
-pub use ground::{Ground, Scripts};
+pub use ground::{Ground, Scripts, Sources};
 
 /// One script module, as `import`-less scripts see it: `name::function(..)`.
 pub struct Module {
@@ -77,6 +78,7 @@ modules! {
     step: "where each node stands, in a folder of small files",
     boot: "what a node is told at a network boot",
     initramfs: "the first filesystem of a node: modules, programs, kar",
+    watch: "what nodes do, as they tell it",
     node: "the machine kar runs on: facts, command line, reboot",
     proc: "programs, run without a shell",
     task: "work side by side, waits, second tries",

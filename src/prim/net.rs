@@ -1,7 +1,7 @@
 //! `net`: the network interfaces of this machine.
 
 use super::prelude::*;
-use crate::kit::net;
+use crate::kit::{namespace, net};
 
 /// Interfaces are plain maps.
 pub fn types(_: &mut Engine) {}
@@ -85,5 +85,28 @@ pub mod module {
         };
         let effect = Effect::new("net.configure", format!("{name} {ip}/{prefix}"), Weight::Change);
         Ok(host.perform(effect, || net::configure(name, ip, prefix, router))?)
+    }
+
+    /// Starts this run again in a network namespace of its own: an empty one, with a loopback that is off, seen by nobody
+    /// else and gone at the end. Called first in a recipe, before anything is open; where it was done it does nothing.
+    ///
+    /// # Errors
+    /// - `host.permission`: this needs root
+    /// - `net.isolate`: the kernel refuses
+    ///
+    /// # Example
+    /// ```rhai
+    /// fn main(args) {
+    ///     net::isolate();
+    ///     net::up("lo");
+    /// }
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn isolate(ctx: NativeCallContext) -> Raw<()> {
+        host_of(&ctx);
+        if !namespace::is_root() {
+            return Err(Fault::new("host.permission", "this needs root: it makes a network namespace").into());
+        }
+        Ok(namespace::isolate_network()?)
     }
 }

@@ -1,10 +1,12 @@
 //! `node`: the machine kar runs on.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::ground::Ground;
 use super::prelude::*;
 use crate::kit::namespace;
-use crate::kit::node::{self, Power};
+use crate::kit::node::{self, Job, Power};
 use crate::kit::nodeset;
 
 /// Only plain values pass here.
@@ -20,6 +22,49 @@ fn switch(host: &Host, what: Power, opts: &Opts) -> Result<()> {
         }
         node::power(what)
     })
+}
+
+/// Where modules of the binary lie in a job.
+const BUILT_IN: &str = "built-in/std";
+
+/// The running recipe with all it has read.
+fn job_of(ctx: &NativeCallContext, args: Map) -> Result<Job> {
+    let sources = Ground::of(ctx).scripts.sources();
+    let whole = |path: &Path| {
+        let real = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        real.display().to_string().trim_start_matches('/').to_string()
+    };
+    let (mut recipe, mut scripts) = (String::new(), BTreeMap::new());
+    for (name, file, text) in sources.scripts {
+        let path = match (&file, name.strip_prefix("stdlib/")) {
+            (Some(file), _) => whole(file),
+            (None, Some(module)) => format!("{BUILT_IN}/{module}"),
+            (None, None) => format!("built-in/{name}"),
+        };
+        if name == sources.recipe {
+            recipe.clone_from(&path);
+        }
+        scripts.insert(path, text);
+    }
+    let lib = sources.lib.iter().map(|dir| whole(dir)).chain([BUILT_IN.to_string()]).collect();
+    let args = args.iter().filter_map(|(name, value)| Some((name.to_string(), plain(value)?))).collect();
+    Job::new(&recipe, lib, scripts, args)
+}
+
+/// What can travel of a value: handles and closures stay here.
+fn plain(value: &Dynamic) -> Option<serde_json::Value> {
+    if let Some(map) = value.read_lock::<Map>() {
+        return Some(map.iter().filter_map(|(name, value)| Some((name.to_string(), plain(value)?))).collect());
+    }
+    if let Some(list) = value.read_lock::<Array>() {
+        return Some(list.iter().filter_map(plain).collect());
+    }
+    let simple = value.is_unit() || value.is_bool() || value.is_int() || value.is_float() || value.is_string();
+    let number = simple && !value.is_string();
+    match number {
+        true => serde_json::to_value(value).ok(),
+        false => simple.then(|| value.to_string().into()),
+    }
 }
 
 #[export_module]
@@ -97,6 +142,24 @@ pub mod module {
             true => Ok(()),
             false => Err(Fault::new("host.permission", format!("this needs root: {why}")).into()),
         }
+    }
+
+    /// This run as a node may go on with it, a text: the recipe with all scripts it imports, and `args`. A node whose command line
+    /// says `kar.job=tftp://SERVER/FILE` fetches it and calls the recipe's `main` with these arguments, its own (`host`,
+    /// `server`, `address`, `interface`, `mac`) and `node: #{ entry }`, what `kar.entry` says. Handles and closures in
+    /// `args` do not travel.
+    ///
+    /// # Errors
+    /// - `node.job`: there is no recipe, as in a session
+    ///
+    /// # Example
+    /// ```rhai
+    /// parse_json(node::job(#{ nodes: 3 })).args.nodes  // => 3
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn job(ctx: NativeCallContext, args: Map) -> Raw<String> {
+        host_of(&ctx);
+        Ok(job_of(&ctx, args)?.text())
     }
 
     /// The kernel's command line as a map: `root=LABEL=x` is `root: "LABEL=x"`, a word alone has the value `""`, of

@@ -28,6 +28,7 @@ fn read_options(ctx: &NativeCallContext, options: Map) -> Result<Options> {
         input: input(&opts)?,
         timeout: opts.time("timeout")?,
         dir: opts.path("dir")?,
+        show: opts.flag("show")?,
         check: if opts.raw("check").is_some() { opts.flag("check")? } else { true },
         ..Options::default()
     })
@@ -47,6 +48,7 @@ pub mod module {
     /// - `timeout` (time, none): kill it after this long
     /// - `check` (flag, true): an exit status other than 0 is an error
     /// - `dir` (path, kar's own): working directory; with `chroot`, inside of it
+    /// - `show` (flag, false): what it prints goes where kar's own goes, as it comes; `out` and `err` are empty
     ///
     /// # Errors
     /// - `proc.missing`: no such program; the hint names the Debian package where it is known

@@ -7,8 +7,8 @@ macro_rules! embed {
 }
 
 /// `(name, text)` of each module, imported as `std/name`.
-pub const STDLIB: &[(&str, &str)] = embed!("stdlib": "entries", "existing", "faults", "fstab", "golden", "inside", "installed", "layout", "likeness", "links", "loader", "netboot", "pxe", "rehearsal", "replica", "report", "rollout", "sample", "system", "template");
+pub const STDLIB: &[(&str, &str)] = embed!("stdlib": "entries", "existing", "faults", "fstab", "golden", "inside", "installed", "layout", "likeness", "links", "loader", "machine", "netboot", "personalize", "pxe", "rehearsal", "replica", "report", "rollout", "room", "sample", "system", "template");
 
 /// `(name, text)` of each recipe, run as `kar run name`.
 pub const RECIPES: &[(&str, &str)] =
-    embed!("recipes": "capture", "dhcpd", "discover", "lilo", "linux", "netboot", "windows");
+    embed!("recipes": "capture", "dhcpd", "discover", "lab", "lilo", "linux", "netboot", "windows");

@@ -2,19 +2,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
 use rhai::packages::{Package, StandardPackage};
 use rhai::{AST, Dynamic, Engine, EvalAltResult, Module, OptimizationLevel, Position, Scope, Shared};
 
 use super::circles;
-use super::library::{Library, Script};
+use super::library::{Library, Origin, Script};
 use super::memory::Memory;
 use super::spans::{Span, spans};
 use super::trace;
 use crate::host::Fault;
 use crate::prim::prelude::from_fault;
-use crate::prim::{Ground, MODULES, Scripts};
+use crate::prim::{Ground, MODULES, Scripts, Sources};
 
 /// Calls within calls; a level takes some KiB of the thread's stack, more in debug builds.
 const CALL_LEVELS: usize = 200;
@@ -28,6 +28,8 @@ pub struct Shelf(Arc<Inner>);
 struct Inner {
     library: Library,
     scripts: Mutex<HashMap<String, (Script, Vec<Span>)>>,
+    /// The first one that was compiled: the recipe.
+    first: OnceLock<String>,
     modules: Mutex<HashMap<String, Shared<Module>>>,
     /// What is there on every line of a session without an import, by the name it has there.
     standing: Mutex<BTreeMap<String, Shared<Module>>>,
@@ -47,6 +49,7 @@ impl Shelf {
         Shelf(Arc::new(Inner {
             library,
             scripts: Mutex::default(),
+            first: OnceLock::new(),
             modules: Mutex::default(),
             standing: Mutex::default(),
             memory: Memory::default(),
@@ -69,6 +72,7 @@ impl Shelf {
     /// Compiles a script and remembers its text and functions for errors. No statement of it runs.
     pub fn compile(&self, engine: &Engine, script: &Script) -> Result<AST, Box<EvalAltResult>> {
         self.scripts().insert(script.name.clone(), (script.clone(), Vec::new()));
+        self.0.first.get_or_init(|| script.name.clone());
         let mut ast = engine.compile(&script.text)?;
         ast.set_source(script.name.clone());
         self.scripts().insert(script.name.clone(), (script.clone(), spans(&ast)));
@@ -218,6 +222,19 @@ impl Scripts for Shelf {
                 .into());
         }
         engine.call_fn(&mut Scope::new(), &ast, function, args).map_err(inside)
+    }
+
+    fn sources(&self) -> Sources {
+        let scripts = self.scripts();
+        let all = scripts.values().map(|(script, _)| match &script.origin {
+            Origin::File(path) => (script.name.clone(), Some(path.clone()), script.text.clone()),
+            Origin::BuiltIn => (script.name.clone(), None, script.text.clone()),
+        });
+        Sources {
+            recipe: self.0.first.get().cloned().unwrap_or_default(),
+            lib: self.0.library.dirs.clone(),
+            scripts: all.collect(),
+        }
     }
 
     fn place(&self, error: &EvalAltResult) -> String {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kar::host::{Host, Silent};
-use kar::kit::dhcp::{Changes, Class, Setup};
+use kar::kit::dhcp::{Changes, Class, Mode, Setup};
 use kar::kit::tftp;
 
 use crate::harness;
@@ -31,8 +31,9 @@ fn machine(rig: &Rig, card: &str, more: &[&str]) {
 }
 
 /// Serves addresses and files; loaders go to what is no iPXE, the script to what is.
-fn serve(rig: &Rig, root: &Path) -> (kar::kit::dhcp::Server, Files) {
+fn serve(rig: &Rig, root: &Path, mode: Mode) -> (kar::kit::dhcp::Server, Files) {
     let mut setup: Setup = rig.setup();
+    setup.settings.mode = mode;
     let given = |file: &str| Changes { bootfile: Some(file.into()), ..Changes::default() };
     setup.settings.classes = vec![
         Class { user_class: Some("iPXE".into()), given: given("boot.ipxe"), ..Class::default() },
@@ -89,7 +90,7 @@ fn a_bios_boots_its_rom_to_the_script() {
     harness::need("qemu-system-x86_64", "qemu-system-x86");
     assert!(Path::new("/usr/lib/ipxe/qemu/pxe-virtio.rom").exists(), "this test needs ipxe-qemu");
     let rig = rig(2);
-    let (server, files) = serve(&rig, &root(&rig));
+    let (server, files) = serve(&rig, &root(&rig), Mode::Full);
     machine(&rig, "", &[]);
     let (path, client) = fetched(&rig, &files);
     let lease = server.leases().into_iter().find(|lease| lease.mac == "52:54:00:77:00:07").expect("a lease");
@@ -107,7 +108,7 @@ fn a_uefi_boots_its_own_pxe_to_ipxe_and_that_to_the_script() {
     std::fs::copy(ipxe, root.join("ipxe.efi")).unwrap();
     let variables = rig.dir.path().join("vars.fd");
     std::fs::copy("/usr/share/OVMF/OVMF_VARS_4M.fd", &variables).unwrap();
-    let (server, files) = serve(&rig, &root);
+    let (server, files) = serve(&rig, &root, Mode::Full);
     let code = format!("if=pflash,format=raw,readonly=on,file={}", code.display());
     let variables = format!("if=pflash,format=raw,file={}", text(&variables));
     // Without a ROM of its own the card is driven by the firmware, whose own PXE asks.
@@ -116,4 +117,26 @@ fn a_uefi_boots_its_own_pxe_to_ipxe_and_that_to_the_script() {
     let (path, client) = fetched(&rig, &files);
     let lease = server.leases().into_iter().find(|lease| lease.mac == "52:54:00:77:00:07").expect("a lease");
     assert_eq!((path.as_str(), client), ("boot.ipxe", lease.ip.to_string()), "iPXE is one machine with its firmware");
+}
+
+#[test]
+fn a_uefi_boots_from_a_proxy_beside_dnsmasq() {
+    let code = Path::new("/usr/share/OVMF/OVMF_CODE_4M.fd");
+    assert!(code.exists(), "this test needs ovmf");
+    let rig = rig(3);
+    // Addresses come from node 3, boot files from node 1; the firmware asks the second one once more on port 4011.
+    rig.net.run(3, "ip", &["addr", "add", "10.77.0.3/24", "dev", "eth0"]);
+    crate::servers::dnsmasq(&rig, 3, &["--dhcp-range=10.77.0.200,10.77.0.220,1h"]);
+    let root = root(&rig);
+    std::fs::write(root.join("ipxe.efi"), "not to be run").unwrap();
+    let (server, files) = serve(&rig, &root, Mode::Proxy);
+    let variables = rig.dir.path().join("vars.fd");
+    std::fs::copy("/usr/share/OVMF/OVMF_VARS_4M.fd", &variables).unwrap();
+    let code = format!("if=pflash,format=raw,readonly=on,file={}", code.display());
+    let variables = format!("if=pflash,format=raw,file={}", text(&variables));
+    machine(&rig, ",romfile=", &["-machine", "q35", "-drive", &code, "-drive", &variables]);
+    let (path, client) = fetched(&rig, &files);
+    assert!(path == "ipxe.efi" && client.starts_with("10.77.0.2"), "{path} to {client}");
+    let counters: std::collections::HashMap<_, _> = server.counters().into_iter().collect();
+    assert!(counters["offers"] >= 1 && counters["acks"] >= 1, "asked on both ports: {counters:?}");
 }

@@ -50,7 +50,8 @@ fn main(args) {
     let server = dhcp::serve(#{ interface: "lo", port: 0, subnet: "10.9.0.0/24", range: "10.9.0.10-90",
                                 bootfile: "boot.ipxe", classes: pxe::classes(#{ http: "http://10.9.0.1/" }) });
     let http = "HTTPClient:Arch";
-    for ask in [#{ arch: 0 }, #{ arch: 6 }, #{ arch: 7 }, #{ arch: 9 }, #{ arch: 11 }, #{ arch: 27 },
+    for ask in [#{ arch: 0 }, #{ arch: 6 }, #{ arch: 7 }, #{ arch: 9 }, #{ arch: 10 }, #{ arch: 11 }, #{ arch: 27 },
+                #{ arch: 15, vendor_class: http }, #{ arch: 18, vendor_class: http }, #{ arch: 20, vendor_class: http },
                 #{ arch: 16, vendor_class: http }, #{ arch: 19, vendor_class: http }, #{ arch: 99, vendor_class: http },
                 #{ arch: 7, user_class: "iPXE" }, #{ arch: 0, options: #{ "175": 1 } }, #{},
                 #{ arch: 0, mac: "b8:27:eb:00:00:01" }] {
@@ -65,8 +66,12 @@ fn main(args) {
         "ipxe32.efi",
         "ipxe.efi",
         "ipxe.efi",
+        "ipxe-arm32.efi",
         "ipxe-arm64.efi",
         "ipxe-riscv64.efi",
+        "http://10.9.0.1/ipxe32.efi",
+        "http://10.9.0.1/ipxe-arm32.efi",
+        "http://10.9.0.1/undionly.kpxe",
         "http://10.9.0.1/ipxe.efi",
         "http://10.9.0.1/ipxe-arm64.efi",
         "",

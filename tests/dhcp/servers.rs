@@ -16,7 +16,7 @@ fn ask(rig: &Rig, node: usize, arch: Option<u16>) -> client::Granted {
 }
 
 /// dnsmasq on a node, once it answers.
-fn dnsmasq(rig: &Rig, node: usize, more: &[&str]) {
+pub fn dnsmasq(rig: &Rig, node: usize, more: &[&str]) {
     harness::need("dnsmasq", "dnsmasq-base");
     let (leases, pid) = (rig.dir.path().join("dnsmasq-leases"), rig.dir.path().join("dnsmasq-pid"));
     let leases = format!("--dhcp-leasefile={}", text(&leases));
@@ -36,14 +36,21 @@ fn proxy(rig: &Rig, bootfile: &str) -> Setup {
 fn a_second_full_server_refuses_to_start_and_says_who_answers() {
     let rig = rig(3);
     let first = rig.serve(None);
-    let second =
-        |look| rig.start(2, Setup { look, ..rig.setup() }).err().map(|fault| (fault.kind.to_string(), fault.message));
+    let start = |setup| rig.start(2, setup).err().map(|fault| (fault.kind.to_string(), fault.message));
+    let own = |look| {
+        let settings = Settings { leases: Some(rig.dir.path().join("own")), ..rig.setup().settings };
+        Setup { look, settings, ..rig.setup() }
+    };
+    let second = |look| start(own(look));
     rig.net.run(2, "ip", &["addr", "add", "10.77.0.2/24", "dev", "eth0"]);
     let (kind, message) = second(LOOK).expect("it refuses");
     assert_eq!(kind, "dhcp.foreign");
     assert!(message.contains("10.77.0.1 answers"), "{message}");
     assert!(first.leases().is_empty(), "looking takes no address");
-    // Told to, it starts; and where nobody answers.
+    // Told to, it starts, but not on the first one's leases; and where nobody answers.
+    let (kind, message) = start(Setup { look: Duration::ZERO, ..rig.setup() }).expect("it refuses");
+    assert_eq!(kind, "dhcp.leases");
+    assert!(message.contains(&format!("process {} ", std::process::id())), "{message}");
     assert_eq!(second(Duration::ZERO), None);
     first.stop();
     assert_eq!(second(LOOK), None);
@@ -114,4 +121,75 @@ fn discovery_writes_pairs_that_a_server_reads_back() {
     let settings = Settings { networks: vec![network], hosts: known, ..Settings::default() };
     let _server = rig.start(1, Setup { settings, ..rig.setup() }).unwrap();
     assert_eq!(ask(&rig, 2, None).ip.octets()[3], 12);
+}
+
+#[test]
+fn one_server_has_two_wires_and_two_servers_share_a_machine() {
+    let rig = rig(3);
+    // A second wire, between nodes 1 and 3 alone.
+    rig.net.run(3, "ip", &["link", "set", "eth0", "down"]);
+    let space = rig.net.space(3);
+    rig.net.run(1, "ip", &["link", "add", "eth1", "type", "veth", "peer", "name", "far"]);
+    harness::run(std::process::Command::new("ip").args([
+        "-n",
+        &rig.net.space(1),
+        "link",
+        "set",
+        "far",
+        "netns",
+        &space,
+    ]));
+    rig.net.run(1, "ip", &["link", "set", "eth1", "up"]);
+    rig.net.run(1, "ip", &["addr", "add", "10.78.0.1/24", "dev", "eth1"]);
+    rig.net.run(3, "ip", &["link", "set", "far", "up"]);
+    let network = |text: &str, range: &str| Network::new(text.parse().unwrap(), vec![range.parse().unwrap()]);
+    let (near, far) = (network("10.77.0.0/24", "10.77.0.100-110"), network("10.78.0.0/24", "10.78.0.100-110"));
+    let setup = |interfaces: &[&str], networks: &[&Network]| Setup {
+        interfaces: interfaces.iter().map(|name| name.to_string()).collect(),
+        settings: Settings {
+            networks: networks.iter().map(|network| (*network).clone()).collect(),
+            ..Settings::default()
+        },
+        ..rig.setup()
+    };
+    let ask = |node, interface: &str| {
+        let ask = client::Ask { timeout: Some(LONG), ..Default::default() };
+        let lease = rig.net.inside(node, || rig.host.wait(client::request(interface, &ask)).unwrap());
+        (lease.ip.to_string(), lease.server.to_string())
+    };
+    let expected = [("10.77.0.100", "10.77.0.1"), ("10.78.0.100", "10.78.0.1")].map(|(a, b)| (a.into(), b.into()));
+    let one = rig.start(1, setup(&["eth0", "eth1"], &[&near, &far])).unwrap();
+    assert_eq!([ask(2, "eth0"), ask(3, "far")], expected);
+    assert_eq!(one.leases().len(), 2);
+    one.stop();
+    // Each hears its own wire only.
+    let two =
+        [("eth0", &near), ("eth1", &far)].map(|(name, network)| rig.start(1, setup(&[name], &[network])).unwrap());
+    assert_eq!([ask(2, "eth0"), ask(3, "far")], expected);
+    assert_eq!(two.map(|server| server.leases().len()), [1, 1]);
+}
+
+#[test]
+fn an_address_behind_a_relay_is_asked_for_by_ping() {
+    let rig = rig(2);
+    // Node 2 relays for a network of its own, on which somebody has the first address of the range.
+    let ip = |node, args: &[&str]| rig.net.run(node, "ip", args);
+    ip(2, &["addr", "add", "10.77.0.2/24", "dev", "eth0"]);
+    ip(2, &["addr", "add", "10.79.0.1/32", "dev", "lo"]);
+    ip(2, &["addr", "add", "10.79.0.100/32", "dev", "lo"]);
+    ip(1, &["route", "add", "10.79.0.0/24", "via", "10.77.0.2"]);
+    let far = Network::new("10.79.0.0/24".parse().unwrap(), vec!["10.79.0.100-110".parse().unwrap()]);
+    let settings = Settings { networks: vec![far], ..Settings::default() };
+    let server = rig.start(1, Setup { settings, probe: Duration::from_millis(300), ..rig.setup() }).unwrap();
+    let ask = client::Ask {
+        mac: Some("02:00:00:00:00:79".parse().unwrap()),
+        relay: Some([10, 79, 0, 1].into()),
+        server: Some([10, 77, 0, 1].into()),
+        timeout: Some(LONG),
+        ..Default::default()
+    };
+    let lease = rig.net.inside(2, || rig.host.wait(client::request("eth0", &ask)).unwrap());
+    assert_eq!(lease.ip.to_string(), "10.79.0.101");
+    let conflict = rig.event(&server, "conflict");
+    assert!(conflict.ip == "10.79.0.100" && conflict.message.contains("answers pings"), "{conflict:?}");
 }

@@ -4,6 +4,7 @@
 //! consoles, and does in the end what the kernel's command line says. Whatever happens to the worker is told.
 
 mod modprobe;
+mod told;
 mod work;
 
 use std::os::fd::AsRawFd;
@@ -46,7 +47,8 @@ pub fn first() -> Exit {
         show_fault(&fault.hint("an image of `initramfs::build` has it as /init: boot that with its kernel"));
         return Exit::NotPermitted;
     }
-    let failed = node::mount_usual();
+    let mut failed = node::mount_usual();
+    failed.extend(node::move_to_memory().err());
     let prepared = Init::new().and_then(|init| Ok((init, Consoles::open(&node::consoles())?)));
     match prepared {
         Ok((init, consoles)) => {
@@ -84,6 +86,8 @@ fn live(init: &Init, consoles: &Consoles) -> Exit {
         let event = start_worker(init).map(|worker| init.wait(Some(worker)));
         match event {
             Ok(Event::Asked(what)) => end(consoles, what),
+            // Nobody has to read why.
+            Ok(Event::Ended(0)) if settings.end == Then::Reboot => end(consoles, Power::Reboot),
             Ok(Event::Ended(0)) => break settings.end,
             Ok(Event::Ended(status)) => {
                 say(&format!("this node's work failed: {}", how(status)));

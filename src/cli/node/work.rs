@@ -1,5 +1,6 @@
 //! The work of a node: drivers, network, recipe, and its entry.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,11 +8,13 @@ use rhai::Map;
 
 use super::super::args::HostArgs;
 use super::super::exit::Exit;
-use super::super::host::{Interrupts, on_host};
+use super::super::host::{Interrupts, on_host_with};
 use super::modprobe::loader;
-use crate::host::{Fault, Host, Level, Result, nearest};
-use crate::kit::node::{self, Cmdline, Hardware, NAMES, Network, Settings};
+use super::told::{self, Told};
+use crate::host::{Console, Fault, Hold, Host, Level, Result, nearest};
+use crate::kit::node::{self, Cmdline, Hardware, Job, NAMES, Network, Settings};
 use crate::kit::tftp;
+use crate::kit::watch::Teller;
 use crate::script::run::Recipe;
 use crate::script::{Library, Param, Report};
 
@@ -19,8 +22,6 @@ use crate::script::{Library, Param, Report};
 const RECIPES: &str = "/recipes";
 /// Where fetched ones are put.
 const FETCHED: &str = "/run/kar";
-/// The longest recipe that is fetched, bytes.
-const MOST: u64 = 4 << 20;
 
 /// The worker; or, given a number of milliseconds, one that waits: the first process has no timer beside its children.
 pub fn work() -> Exit {
@@ -34,30 +35,65 @@ pub fn work() -> Exit {
     };
     let (settings, wrong) = node::settings(&line);
     let options = HostArgs { verbose: settings.verbose, ..HostArgs::default() };
-    on_host(&options, &Interrupts::default(), move |host, _| {
+    let teller = Teller::default();
+    let told = teller.clone();
+    let console = move |terminal| -> Arc<dyn Console> { Arc::new(Told { terminal, teller: told }) };
+    on_host_with(&options, &Interrupts::default(), console, move |host, _| {
         for fault in read.iter().chain(&wrong) {
             host.log(Level::Error, &fault.message);
             fault.hints.iter().for_each(|hint| host.log(Level::Info, hint));
         }
-        install(host, &line, &settings)
+        // Given back last: the goodbye comes after all else.
+        let mut hold = None;
+        let ended = install(host, &line, &settings, &teller, &mut hold);
+        told::end(&teller, &ended);
+        drop(hold);
+        ended.map(drop)
     })
 }
 
-fn install(host: &Host, line: &Cmdline, settings: &Settings) -> Result<(), Box<Report>> {
+fn install(
+    host: &Host,
+    line: &Cmdline,
+    settings: &Settings,
+    teller: &Teller,
+    hold: &mut Option<Hold>,
+) -> Result<serde_json::Value, Box<Report>> {
     let _drivers = drivers(host)?;
     let network = network(host, settings)?;
+    *hold = told::begin(host, settings, teller);
     name_node(settings, network.as_ref());
-    let recipe = recipe(host, settings)?;
+    let (recipe, given) = match &settings.job {
+        Some(url) => job(host, url)?,
+        None => (recipe(host, settings)?, Map::new()),
+    };
     if let Some(finding) = recipe.check().into_iter().next() {
         return Err(Box::new(finding));
     }
-    let args = arguments(host, &recipe, line, settings, network.as_ref())?;
+    let mut args = arguments(host, &recipe, line, settings, network.as_ref(), given)?;
+    // A job's recipe begins as it does on the server, and sees where it is; any other one begins where it was told to.
+    let entry = if settings.job.is_some() { "main" } else { settings.entry.as_str() };
+    if settings.job.is_some() {
+        args.insert("node".into(), Map::from([("entry".into(), settings.entry.as_str().into())]).into());
+    }
     let up = node::facts().map(|facts| facts.uptime).unwrap_or_default();
     host.log(
         Level::Step,
         &format!("{}() of {}, {up:.2} s after the kernel's start", settings.entry, recipe.script.name),
     );
-    recipe.run(host, &settings.entry, args).map(drop)
+    let report = recipe.run(host, entry, args)?;
+    Ok(rhai::serde::from_dynamic(&report).unwrap_or_default())
+}
+
+/// A recipe with all that it imports, and what the server called it with.
+fn job(host: &Host, url: &str) -> Result<(Recipe, Map), Box<Report>> {
+    let (_, bytes) = get(host, "job", url)?;
+    let job = Job::parse(&bytes)?;
+    let (recipe, lib) = job.unpack(Path::new(FETCHED))?;
+    let library = Library::new(lib);
+    let recipe = Recipe::read(&library, library.recipe(&recipe.display().to_string())?)?;
+    let args = rhai::serde::to_dynamic(&job.args).map_err(|error| Fault::new("node.job", error.to_string()))?;
+    Ok((recipe, args.try_cast::<Map>().unwrap_or_default()))
 }
 
 /// A node without modules has them built in, or has an image of another kernel.
@@ -153,19 +189,21 @@ fn only_recipe() -> Result<String> {
     Err(Fault::new("node.recipe", message).hint("`kar.recipe=NAME` or `kar.recipe=tftp://SERVER/FILE` names it"))
 }
 
-/// Gets a recipe from the server; gives its path here.
-fn fetch(host: &Host, url: &str) -> Result<String> {
+/// What is at a URL that the command line names, and its file's name.
+fn get(host: &Host, word: &str, url: &str) -> Result<(String, Vec<u8>)> {
     let wrong = || {
-        Fault::new(
-            "node.setting",
-            format!("the kernel's command line says `kar.recipe={url}`: no URL that kar can fetch"),
-        )
-        .hint("it is written tftp://SERVER/FILE")
+        let message = format!("the kernel's command line says `kar.{word}={url}`: no URL that kar can fetch");
+        Fault::new("node.setting", message).hint("it is written tftp://SERVER/FILE")
     };
     let (server, file) = url.strip_prefix("tftp://").and_then(|rest| rest.split_once('/')).ok_or_else(wrong)?;
-    let options = tftp::client::Options { limit: MOST, ..tftp::client::Options::default() };
-    let bytes = host.wait(tftp::client::get_bytes(server, file, &options))?;
     let name = file.rsplit('/').next().filter(|name| !name.is_empty()).ok_or_else(wrong)?;
+    let options = tftp::client::Options { limit: node::JOB_MOST as u64, ..tftp::client::Options::default() };
+    Ok((name.to_string(), host.wait(tftp::client::get_bytes(server, file, &options))?))
+}
+
+/// Gets a recipe from the server; gives its path here.
+fn fetch(host: &Host, url: &str) -> Result<String> {
+    let (name, bytes) = get(host, "recipe", url)?;
     let path = format!("{FETCHED}/{name}");
     let fail = |error| Fault::io("node.recipe", format_args!("write `{path}`"), error);
     std::fs::create_dir_all(FETCHED).and_then(|()| std::fs::write(&path, bytes)).map_err(fail)?;
@@ -179,9 +217,10 @@ fn arguments(
     line: &Cmdline,
     settings: &Settings,
     network: Option<&Network>,
+    given: Map,
 ) -> Result<Map> {
     // As a person types them: `kar.disk-size` is `disk_size`.
-    let given = |param: &Param| line.kar.get(&param.name).or_else(|| line.kar.get(&param.name.replace('_', "-")));
+    let said = |param: &Param| line.kar.get(&param.name).or_else(|| line.kar.get(&param.name.replace('_', "-")));
     let of_network = |get: fn(&Network) -> String| network.map(get).unwrap_or_default();
     let own = [
         ("host", host_name(settings, network)),
@@ -190,7 +229,8 @@ fn arguments(
         ("interface", of_network(|network| network.interface.clone())),
         ("mac", of_network(|network| network.mac.clone())),
     ];
-    let mut args: Map = own.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+    let mut args = given;
+    args.extend(own.into_iter().map(|(name, value)| (name.into(), value.into())));
     for (name, value) in &settings.arguments {
         let known = recipe.params.iter().any(|param| param.name == name.replace('-', "_"));
         if !known {
@@ -201,7 +241,7 @@ fn arguments(
         }
     }
     for param in &recipe.params {
-        let value = match given(param) {
+        let value = match said(param) {
             Some(text) => param.parse(text)?,
             // What the node knows counts more than what a recipe has for nothing.
             None if args.contains_key(param.name.as_str()) => continue,

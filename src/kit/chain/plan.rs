@@ -30,7 +30,8 @@ pub fn front(position: usize, arity: usize) -> usize {
 
 /// Nodes one behind the other, of `count`.
 pub fn depth(count: usize, arity: usize) -> usize {
-    std::iter::successors(Some(count), |at| Some(front(*at, arity))).take_while(|at| *at > 0).count()
+    let node = |at: usize| Some(at).filter(|at| *at > 0);
+    std::iter::successors(node(count), |at| node(front(*at, arity))).count()
 }
 
 #[cfg(test)]

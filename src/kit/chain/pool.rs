@@ -175,7 +175,8 @@ mod tests {
             let pool = Pool::new(2 << 20);
             let mut used: Vec<Buffer> = Vec::new();
             for (bytes, give) in steps {
-                match used.pop().filter(|_| give) {
+                let given = if give { used.pop() } else { None };
+                match given {
                     Some(mut buffer) => {
                         buffer.fill(7);
                         pool.give(buffer);

@@ -101,11 +101,12 @@ pub async fn take(
                 None => return,
             },
             result = pull(link, &session, &store, faults.as_deref()) => {
-                current = None;
                 let at = format_size(store.look(|ledger| ledger.high()));
                 if let Err(error) = result {
                     let _ = tell.send(News::Broken { epoch, why: format!("{error} at {at}") }).await;
                 }
+                // Only now: the other end says that it was closed, this one why.
+                current = None;
             }
         }
     }

@@ -83,7 +83,8 @@ impl Session {
     pub(super) fn broken(&mut self, position: usize, epoch: u64, why: &str) {
         let received = self.members[position - 1].received;
         match self.tree.broken(position, epoch, received) {
-            Broken::Old => {}
+            // Of two ends that tell of one break, the second may be the one that knows why.
+            Broken::Old => self.note(Level::Trace, why),
             Broken::Mended(told) => {
                 self.note(Level::Trace, &format!("{why}; made again"));
                 self.tell(told);

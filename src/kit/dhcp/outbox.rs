@@ -66,6 +66,7 @@ impl Outbox {
     /// The queue to the wire is full: these were not sent. Gives back one that was tried too often.
     pub fn put_back(&self, parcels: Vec<Parcel>) -> Option<Parcel> {
         let mut state = self.state();
+        state.left += parcels.len() as f64;
         for parcel in parcels.into_iter().rev() {
             state.parcels.push_front(parcel);
         }

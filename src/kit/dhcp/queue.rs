@@ -10,7 +10,7 @@ use super::packet::Packet;
 /// Beyond, packets are dropped: clients ask again.
 const ROOM: usize = 65_536;
 /// Packets for which one more thread is woken at once: most closures take microseconds, and waking a thread costs as much.
-const EACH: usize = 16;
+const EACH: usize = 64;
 
 /// A client's question: its hardware address, its number and its kind. Asked again, it is the same.
 pub type Asked = ([u8; 16], u32, u8);

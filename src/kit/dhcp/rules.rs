@@ -227,7 +227,11 @@ impl Rules {
             // Init-reboot or renewing without a word of it here: silence (4.3.2), unless it cannot be right.
             None if known.is_none() && fixed.is_none() && self.network(place, wanted).is_some() => {
                 let renewing = !packet.ciaddr.is_unspecified();
-                if !(renewing && self.choose(packet, place, None, now) == Some(wanted)) {
+                // It uses what is another's: it has to be told.
+                let anothers =
+                    self.leases.at(wanted).is_some_and(|lease| lease.state == State::Bound && lease.holds(now));
+                let mut fits = || self.choose(packet, place, None, now) == Some(wanted);
+                if !(renewing && (anothers || fits())) {
                     return;
                 }
             }

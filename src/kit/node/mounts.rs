@@ -60,7 +60,12 @@ pub fn unmount_devices() -> Result<()> {
         .collect();
     for place in places.into_iter().rev() {
         // As the table writes a blank in a name.
-        let _ = umount2(place.replace("\\040", " ").as_str(), MntFlags::MNT_DETACH);
+        let place = place.replace("\\040", " ");
+        // The root itself, where the installed system runs, cannot go: it is read only from now on.
+        if umount2(place.as_str(), MntFlags::MNT_DETACH).is_err() {
+            let flags = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+            let _ = mount(None::<&str>, place.as_str(), None::<&str>, flags, None::<&str>);
+        }
     }
     nix::unistd::sync();
     Ok(())

@@ -8,8 +8,8 @@ use super::Cmdline;
 use crate::host::{Fault, Result, parse_duration};
 
 /// The names that mean something to kar itself; all others are arguments of the recipe.
-pub const NAMES: [&str; 10] =
-    ["address", "end", "entry", "fail", "host", "interface", "recipe", "server", "timeout", "verbose"];
+pub const NAMES: [&str; 12] =
+    ["address", "end", "entry", "fail", "host", "interface", "job", "recipe", "report", "server", "timeout", "verbose"];
 
 /// What is done when the work is over, well or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,10 @@ pub struct Settings {
     pub entry: String,
     /// A file in /recipes, a recipe in the binary, or a URL; none: the only one in /recipes.
     pub recipe: Option<String>,
+    /// Where the recipe and its arguments are in one file: a URL; in place of `recipe`.
+    pub job: Option<String>,
+    /// Who wants to know what this node does: `HOST:PORT,TOKEN`.
+    pub report: Option<(String, String)>,
     /// Where the node was booted from: `HOST` or `HOST:PORT`.
     pub server: Option<String>,
     /// How often a failed run is begun again, in this boot.
@@ -76,6 +80,8 @@ impl Default for Settings {
         Settings {
             entry: "main".into(),
             recipe: None,
+            job: None,
+            report: None,
             server: None,
             retries: 0,
             fail: Then::Wait,
@@ -121,6 +127,12 @@ impl Settings {
                 false => return Err(wrong(name, value, "it names a function of the recipe")),
             },
             "recipe" => self.recipe = text,
+            "job" => self.job = text,
+            "report" => {
+                let pair = value.rsplit_once(',').filter(|(to, token)| to.contains(':') && !token.is_empty());
+                let pair = pair.ok_or_else(|| wrong(name, value, "it takes ADDRESS:PORT,TOKEN"))?;
+                self.report = Some((pair.0.into(), pair.1.into()));
+            }
             "server" => self.server = text,
             "interface" => self.interface = text,
             "host" => self.host = text,
@@ -158,7 +170,8 @@ impl Settings {
             Address::None => false,
             Address::Dhcp | Address::Fixed(..) => true,
             Address::AsNeeded => {
-                let url = self.recipe.as_ref().is_some_and(|recipe| recipe.contains("://"));
+                let url = |named: &Option<String>| named.as_ref().is_some_and(|named| named.contains("://"));
+                let url = url(&self.recipe) || url(&self.job) || self.report.is_some();
                 self.server.is_some() || self.interface.is_some() || url
             }
         }

@@ -79,8 +79,8 @@ impl Group {
             .args(args)
             .envs(options.env.iter().map(|(name, value)| (name, value)))
             .stdin(pipe(wiring.stdin))
-            .stdout(pipe(wiring.stdout))
-            .stderr(Stdio::piped())
+            .stdout(if options.show { Stdio::inherit() } else { pipe(wiring.stdout) })
+            .stderr(if options.show { Stdio::inherit() } else { Stdio::piped() })
             .process_group(0);
         // SAFETY: one system call on numbers. A kernel that does not know it leaves us with what std marks anyway.
         unsafe { command.pre_exec(close_ours) };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 mod field;
+mod pxe;
 
 use super::packet::{Kind, MINIMUM, Packet};
 use super::*;
