@@ -114,11 +114,13 @@ impl Teller {
     pub async fn flush(&self, limit: Duration) {
         let end = Instant::now() + limit;
         loop {
-            let queue = self.queue();
-            if queue.waiting.is_empty() || queue.refused || Instant::now() >= end {
+            let over = {
+                let queue = self.queue();
+                queue.waiting.is_empty() || queue.refused
+            };
+            if over || Instant::now() >= end {
                 return;
             }
-            drop(queue);
             sleep(Duration::from_millis(10)).await;
         }
     }
