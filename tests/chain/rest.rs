@@ -121,7 +121,7 @@ async fn with_images(net: Net, hold: u64, late: u8, count: u8, slow: Slow) -> (R
     let image = |host: u8| folder.path().join(format!("image{host}"));
     let node = |host: u8| {
         // One disk that was there and full of other things, the others made anew.
-        if host % 2 == 0 {
+        if host.is_multiple_of(2) {
             std::fs::write(image(host), vec![0xaa; LENGTH as usize + 5000]).unwrap();
         }
         let sink = dd::into(&image(host), &dd::IntoOptions::default()).unwrap();

@@ -40,8 +40,10 @@ pub async fn greet(stream: &mut Channel, secret: &Secret, hello: Hello, who: &st
         stream.seal_connected(&key, SILENCE).await.map_err(|error| match error {
             SealError::Wire(error) => lost(error),
             SealError::Token => unknown_token(who),
-            SealError::Instead(Message::Refused { kind, message }) => refusal(who, &kind, &message),
-            SealError::Instead(_) => lost(WireError::Unexpected),
+            SealError::Instead(said) => match *said {
+                Message::Refused { kind, message } => refusal(who, &kind, &message),
+                _ => lost(WireError::Unexpected),
+            },
             SealError::Broken(why) => {
                 Fault::new("chain.encrypt", format!("cannot encrypt the connection to {who}: {why}"))
             }
@@ -119,7 +121,7 @@ async fn hear_out(stream: &mut Channel, secret: &Secret, judge: impl Fn(&Hello) 
         stream.seal_accepted(&key, HELLO).await.map_err(|error| match error {
             SealError::Wire(error) => odd(error),
             SealError::Token => wrong_token(),
-            SealError::Instead(Message::Hello(_)) => {
+            SealError::Instead(said) if matches!(*said, Message::Hello(_)) => {
                 Fault::new("chain.encrypt", "this session is encrypted: `encrypt: true`")
             }
             SealError::Instead(_) => stranger(&WireError::Unexpected),

@@ -28,7 +28,7 @@ const STATE: Duration = Duration::from_millis(250);
 
 /// What became of a node's part in a chain.
 pub enum Step {
-    Over(NodeReport),
+    Over(Box<NodeReport>),
     /// It left, and comes back for this.
     Away(Want),
 }
@@ -303,7 +303,7 @@ impl Node<'_> {
                 let rest = Want { from: self.store.look(|ledger| ledger.high()), until: None };
                 Ok(Step::Away(missing.unwrap_or(rest)))
             }
-            Ok(Outcome::Taken(_)) => Ok(Step::Over(report)),
+            Ok(Outcome::Taken(_)) => Ok(Step::Over(Box::new(report))),
             Err(fault) => {
                 report.bytes = self.sink.written();
                 Err(fault.with_report(serde_json::to_value(&report).unwrap_or_default()))

@@ -115,7 +115,7 @@ impl Parts {
                 if self.at != end.length {
                     return damaged(format!("it came as far as byte {}", self.at), end);
                 }
-                if self.at % BRANCH != 0 {
+                if !self.at.is_multiple_of(BRANCH) {
                     done.insert(self.at / BRANCH, current.finalize_non_root());
                 }
                 *current = branch(0);

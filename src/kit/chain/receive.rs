@@ -114,7 +114,7 @@ pub fn receive(
                 }
             };
             match node::run(joined, &secret, &options, &mut thread, &store, &cancel).await? {
-                Step::Over(report) => return Ok(report),
+                Step::Over(report) => return Ok(*report),
                 Step::Away(want) => {
                     guest = Guest { want, back: true, ..guest };
                     until = until.max(Instant::now() + BACK);

@@ -40,7 +40,7 @@ pub enum SealError {
     /// The other side does not know the token, or bytes were changed on the way.
     Token,
     /// The other side said something else first.
-    Instead(Message),
+    Instead(Box<Message>),
     /// Never, as long as the pattern is one that the library has.
     Broken(String),
 }
@@ -78,7 +78,7 @@ async fn heard(
     match header.kind {
         Kind::Noise => state.read_message(&payload, &mut [0; NOISE]).map(|_| ()).map_err(|_| SealError::Token),
         Kind::Message => match Message::parse(&payload) {
-            Some(message) => Err(SealError::Instead(message)),
+            Some(message) => Err(SealError::Instead(Box::new(message))),
             None => Err(SealError::Wire(WireError::Unexpected)),
         },
         _ => Err(SealError::Wire(WireError::Unexpected)),
@@ -402,7 +402,9 @@ mod tests {
         assert!(matches!(there, Err(SealError::Token)));
         let (mut a, mut b) = tokio::io::duplex(4096);
         a.write_all(&Message::Bye.frame()).await.unwrap();
-        assert!(matches!(accept(&mut b, &[7; 32], LIMIT).await, Err(SealError::Instead(Message::Bye))));
+        assert!(
+            matches!(accept(&mut b, &[7; 32], LIMIT).await, Err(SealError::Instead(said)) if matches!(*said, Message::Bye))
+        );
         a.write_all(&frame::encode(Kind::Ack, 0, &[])).await.unwrap();
         assert!(matches!(accept(&mut b, &[7; 32], LIMIT).await, Err(SealError::Wire(_))));
     }
