@@ -96,10 +96,7 @@ pub mod module {
     ///
     /// # Example
     /// ```rhai
-    /// fn main(args) {
-    ///     net::isolate();
-    ///     net::up("lo");
-    /// }
+    /// let alone = || { net::isolate(); net::up("lo"); };
     /// ```
     #[rhai_fn(return_raw)]
     pub fn isolate(ctx: NativeCallContext) -> Raw<()> {
