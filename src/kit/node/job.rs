@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn a_job_arrives_as_it_was_sent_and_lies_in_its_folder() {
         let dir = tempfile::tempdir().unwrap();
-        let sent = job("srv/site/room.rhai").unwrap();
+        let sent = job("srv/site/room").unwrap();
         let got = Job::parse(sent.text().as_bytes()).unwrap();
         assert_eq!(got, sent);
         let (recipe, lib) = got.unpack(dir.path()).unwrap();
