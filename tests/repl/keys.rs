@@ -88,7 +88,7 @@ block      limit      longest    read       transfers  write
 kar> tree::
 compare(  digest(
 kar> server.
-address    addresses  next(      port       stop()
+address    addresses  join(      joined     next(      port       stop()
 kar> :t
 time  type
 kar> :type server.port
