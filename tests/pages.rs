@@ -168,6 +168,9 @@ fn each_page(look: impl Fn(&Path, &str, &Path)) {
 #[test]
 fn sessions_print_what_the_pages_show() {
     each_page(|path, text, folder| {
+        let golden = folder.join("golden");
+        // Without it, PAGES=write would write down the errors.
+        assert!(golden.is_dir(), "the pages need `tests/boot/debian-tree {}`", golden.read_link().unwrap().display());
         let (new, wrong) = sessions(text, folder);
         if std::env::var_os("PAGES").is_some_and(|mode| mode == "write") {
             std::fs::write(path, new).unwrap();

@@ -224,8 +224,7 @@ fn grub_reads(text: &str) -> Decision {
 
 /// A decision as GRUB is told it: paths from the root of its server, each word of a command line in quotes of its own.
 fn as_grub_has_it(decision: Decision) -> Decision {
-    let relative =
-        |path: String| if path.len() > 1 { path.strip_prefix('/').unwrap_or(&path).to_string() } else { path };
+    let relative = |path: String| path.strip_prefix('/').unwrap_or(&path).to_string();
     match decision {
         Decision::Linux { kernel, initrd, cmdline } => Decision::Linux {
             kernel: relative(kernel),
