@@ -9,3 +9,4 @@ mod disk;
 mod efi;
 mod golden;
 mod lilo;
+mod personalize;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kar::host::Cancel;
 use kar::kit::chain::receive;
+use kar::kit::stream::into_command;
 
 use crate::parts::{Door, Kept, Net, Pattern, ends, eventually};
 
@@ -77,6 +78,31 @@ async fn a_source_that_fails_reaches_every_sink_as_a_failure() {
             assert!(fault.message.contains("`a pattern` failed at"), "{}", fault.message);
             assert!(kept.aborted(), "at {at}");
             assert!(kept.why.lock().unwrap().contains("Input/output error"));
+        }
+        net.clean().await;
+    }
+}
+
+/// A program cannot tell a cut stream from a whole one by its end of file: it is killed before it sees one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_never_sees_the_end_of_a_stream_that_was_cut() {
+    let net = Net(47);
+    let dir = tempfile::tempdir().unwrap();
+    for (round, source) in [Pattern::of(LENGTH), Pattern::failing(LENGTH, 7_654_321)].into_iter().enumerate() {
+        let whole = round == 0;
+        let offer = net.offer(source, 2).await;
+        let mark = |host: u8| dir.path().join(format!("{round}.{host}"));
+        let node = |host: u8| {
+            let script = format!("cat > {0}.data; touch {0}", mark(host).display());
+            net.node(&offer, host, Box::new(into_command("sh", &["-c", &script]).unwrap()))
+        };
+        let nodes = [node(1), node(2)];
+        assert_eq!(ends(offer.wait()).await.is_ok(), whole);
+        for (task, host) in nodes.into_iter().zip(1..) {
+            assert_eq!(ends(task).await.unwrap().is_ok(), whole);
+            let data = std::fs::metadata(mark(host).with_extension(format!("{host}.data"))).unwrap();
+            assert!(data.len() == LENGTH || !whole && data.len() > 0);
+            assert_eq!(mark(host).exists(), whole, "node{host} saw the end");
         }
         net.clean().await;
     }

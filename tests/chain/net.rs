@@ -74,3 +74,39 @@ fn machines_find_each_other_by_ipv6() {
     drop(offer);
     runtime.shutdown_timeout(PATIENCE);
 }
+
+/// A server with a card in each of two networks, and a node in each; a third card of each node leads nowhere, and takes what
+/// goes to everybody. They find the server on the card that has it, and each other through it.
+#[test]
+fn a_session_is_found_on_whichever_card_has_it() {
+    let net = netns::Net::new("cards", 3);
+    net.run(1, "ip", &["link", "add", "eth1", "type", "veth", "peer", "name", "eth1", "netns", &net.space(3)]);
+    net.run(3, "ip", &["addr", "del", "10.77.0.3/24", "dev", "eth0"]);
+    for (node, address) in [(1, "10.78.0.1/24"), (3, "10.78.0.3/24")] {
+        net.run(node, "ip", &["addr", "add", address, "dev", "eth1"]);
+        net.run(node, "ip", &["link", "set", "eth1", "up"]);
+    }
+    net.run(1, "sh", &["-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]);
+    for (node, back) in [(2, ["10.78.0.0/24", "10.77.0.1"]), (3, ["10.77.0.0/24", "10.78.0.1"])] {
+        net.run(node, "ip", &["link", "add", "nowhere", "type", "dummy"]);
+        net.run(node, "ip", &["addr", "add", "10.79.0.1/24", "dev", "nowhere"]);
+        net.run(node, "ip", &["link", "set", "nowhere", "up"]);
+        net.run(node, "ip", &["route", "add", "default", "dev", "nowhere"]);
+        net.run(node, "ip", &["route", "add", back[0], "via", back[1]]);
+    }
+    let (runtime, offer) = net.inside(1, || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let options = OfferOptions { nodes: Some(2), ..OfferOptions::new("cards") };
+        let offer = runtime.block_on(Offer::open(Pattern::of(LENGTH), options)).unwrap();
+        (runtime, offer)
+    });
+    let nodes: Vec<Child> = [2, 3].map(|node| child(&net, node, "named cards")).into();
+    let report = runtime.block_on(crate::parts::ends(offer.wait())).unwrap();
+    let addresses: Vec<&str> = report.nodes.iter().map(|node| node.address.as_str()).collect();
+    assert_eq!(addresses, ["10.77.0.2", "10.78.0.3"]);
+    for mut node in nodes {
+        assert!(node.wait().unwrap().success(), "its copy is whole");
+    }
+    drop(offer);
+    runtime.shutdown_timeout(PATIENCE);
+}

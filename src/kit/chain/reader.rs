@@ -4,12 +4,11 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::time::timeout;
 
 use super::QUIET;
 use super::frame::HEADER;
 use super::socket::wake_for;
-use super::wire::WireError;
+use super::wire::{WireError, within};
 
 /// Frames smaller than this are not worth a call of the kernel for fewer wake-ups; no wait is for more than [`MOST`].
 const WORTH: usize = 4 << 10;
@@ -57,17 +56,17 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     async fn fill(&mut self, space: &mut [u8], mut got: usize, least: usize) -> Result<usize, WireError> {
         while got < least {
             self.expect(least - got);
-            let mut read = timeout(QUIET, self.stream.read(&mut space[got..])).await;
-            if read.is_err() && self.told > 1 {
+            let mut read = within(QUIET, self.stream.read(&mut space[got..])).await;
+            if read.is_none() && self.told > 1 {
                 // Less than was waited for may have come: slow, but not silent.
                 self.expect(1);
-                read = timeout(THERE, self.stream.read(&mut space[got..])).await;
+                read = within(THERE, self.stream.read(&mut space[got..])).await;
             }
             match read {
-                Err(_) => return Err(WireError::Silent(QUIET)),
-                Ok(Ok(0)) => return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()),
-                Ok(Ok(read)) => got += read,
-                Ok(Err(error)) => return Err(error.into()),
+                None => return Err(WireError::Silent(QUIET)),
+                Some(Ok(0)) => return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()),
+                Some(Ok(read)) => got += read,
+                Some(Err(error)) => return Err(error.into()),
             }
         }
         Ok(got)

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::frame::{FrameError, HEADER, Header, Kind};
 use super::message::Message;
@@ -49,6 +49,20 @@ impl From<FrameError> for WireError {
     }
 }
 
+/// What comes of `what` within `limit`; `None` when it is over. A machine that slept itself meanwhile, or was kept from work, waits
+/// once more: it has not listened, so it cannot tell whether somebody was silent.
+pub async fn within<T>(limit: Duration, what: impl Future<Output = T>) -> Option<T> {
+    let mut what = std::pin::pin!(what);
+    loop {
+        let since = Instant::now();
+        match timeout(limit, &mut what).await {
+            Ok(result) => return Some(result),
+            Err(_) if since.elapsed() > limit + limit / 2 => {}
+            Err(_) => return None,
+        }
+    }
+}
+
 /// Fills `buffer`. Each read may take `silence`, the whole of it longer.
 pub async fn fill(
     stream: &mut (impl AsyncRead + Unpin),
@@ -56,11 +70,11 @@ pub async fn fill(
     silence: Duration,
 ) -> Result<(), WireError> {
     while !buffer.is_empty() {
-        match timeout(silence, stream.read(buffer)).await {
-            Err(_) => return Err(WireError::Silent(silence)),
-            Ok(Ok(0)) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
-            Ok(Ok(read)) => buffer = &mut buffer[read..],
-            Ok(Err(error)) => return Err(error.into()),
+        match within(silence, stream.read(buffer)).await {
+            None => return Err(WireError::Silent(silence)),
+            Some(Ok(0)) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            Some(Ok(read)) => buffer = &mut buffer[read..],
+            Some(Err(error)) => return Err(error.into()),
         }
     }
     Ok(())
@@ -96,4 +110,21 @@ pub async fn read_message(stream: &mut (impl AsyncRead + Unpin), silence: Durati
 
 pub async fn write_message(stream: &mut (impl AsyncWrite + Unpin), message: &Message) -> Result<(), WireError> {
     Ok(stream.write_all(&message.frame()).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::sleep;
+
+    #[tokio::test]
+    async fn who_slept_listens_once_more() {
+        let limit = Duration::from_millis(200);
+        assert_eq!(within(limit, std::future::pending::<()>()).await, None);
+        let asleep = async {
+            std::thread::sleep(limit * 3);
+            sleep(limit / 4).await;
+        };
+        assert_eq!(within(limit, asleep).await, Some(()));
+    }
 }
