@@ -560,6 +560,22 @@ pub mod module {
         Ok(host_of(&ctx).perform(Effect::new("fs.lock", path, Weight::Open), act)?)
     }
 
+    /// Writes out all of the filesystem that `path` is on, and empties its journal. A mount after a crash then has nothing to
+    /// write again over what was put on the device itself, as boot loaders do with its first block. Whoever writes to it waits
+    /// for that moment.
+    ///
+    /// # Errors
+    /// - `fs.settle`
+    ///
+    /// # Example
+    /// ```rhai
+    /// fs::settle("no-such")      // => throws fs.settle
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn settle(ctx: NativeCallContext, path: &str) -> Raw<()> {
+        Ok(host_of(&ctx).perform(Effect::new("fs.settle", path, Weight::Change), || fs::settle(Path::new(path)))?)
+    }
+
     /// The names in a folder, in order.
     ///
     /// # Errors

@@ -31,12 +31,14 @@ fn every_step_changes_what_it_says_and_nothing_else() {
     let keys = kinds.map(|kind| read(&format!("etc/ssh/ssh_host_{kind}_key.pub")));
     let before = sums(&root);
 
-    std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/boot/personalize.rhai"), dir.path().join("p.rhai")).unwrap();
+    std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/boot/personalize.rhai"), dir.path().join("p.rhai"))
+        .unwrap();
     let output = kar_in(dir.path(), &["run", "p.rhai", "--root", root.to_str().unwrap()]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
     let said: BTreeSet<String> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_string).collect();
-    let mut differ: BTreeSet<String> = before.symmetric_difference(&sums(&root)).map(|line| line[34..].into()).collect();
+    let mut differ: BTreeSet<String> =
+        before.symmetric_difference(&sums(&root)).map(|line| line[34..].into()).collect();
     // The command line is the caller's own, and so is what it does.
     assert!(differ.remove("/srv/ran"));
     assert_eq!(said, differ);

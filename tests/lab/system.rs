@@ -8,8 +8,9 @@ use crate::harness::{kar, run};
 use crate::kernel;
 
 /// Drivers and filesystems of the lab's machines; all 390 MB would only make the copies longer.
-const MODULES: [&str; 14] = [
+const MODULES: [&str; 15] = [
     "arch/x86/crypto",
+    "block",
     "crypto",
     "drivers/ata",
     "drivers/block",
@@ -29,8 +30,8 @@ pub fn tree() -> PathBuf {
     let target = kar().ancestors().nth(2).expect("the binary lies in a profile's folder of target");
     let debian = target.join("debian-tree");
     let made_by = std::fs::read_to_string(target.join("debian-tree.made-by"));
-    let made_by =
-        made_by.unwrap_or_else(|_| panic!("this test needs a Debian system: `tests/boot/debian-tree {}`", debian.display()));
+    let made_by = made_by
+        .unwrap_or_else(|_| panic!("this test needs a Debian system: `tests/boot/debian-tree {}`", debian.display()));
     let tree = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lab-tree");
     let stamp = tree.with_extension("made-of");
     let sum = format!("{made_by}{}\n{MODULES:?}\n", kernel::release());
@@ -57,8 +58,9 @@ fn change_kernel(root: &Path) {
         cp "$KERNEL/boot/vmlinuz-$RELEASE" "$KERNEL/boot/config-$RELEASE" "$ROOT/boot"
         from="$KERNEL/lib/modules/$RELEASE" to="$ROOT/lib/modules/$RELEASE"
         for module in "$@"; do
-            mkdir -p "$to/kernel/${module%/*}"
-            cp -r "$from/kernel/$module" "$to/kernel/${module%/*}"
+            place="$(dirname "$to/kernel/$module")"
+            mkdir -p "$place"
+            cp -r "$from/kernel/$module" "$place"
         done
         cp "$from"/modules.builtin* "$from/modules.order" "$to"
         depmod -b "$ROOT" "$RELEASE"

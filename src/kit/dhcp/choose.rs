@@ -52,6 +52,11 @@ impl Rules {
         ranges.into_iter().any(|range| range.contains(ip))
     }
 
+    /// Whether machines that nobody has named get addresses here.
+    pub(super) fn has_ranges(&self, place: &Place) -> bool {
+        place.networks.iter().any(|network| !self.settings.networks[*network].ranges.is_empty())
+    }
+
     /// The address for a client (RFC 2131, 4.3.1): the closure's, its host's own, the one it has or had, the one it asks
     /// for, a fresh one, the one unused longest.
     pub(super) fn choose(

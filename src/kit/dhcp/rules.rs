@@ -199,7 +199,11 @@ impl Rules {
 
     fn offer(&mut self, outcome: &mut Outcome, packet: &Packet, place: &Place, answer: &Changes, now: u64) {
         let Some(ip) = self.choose(packet, place, answer.ip, now) else {
-            return outcome.note("exhausted", packet, None, "no address is free for it");
+            // Where only known machines are served, others are somebody else's.
+            if answer.ip.is_some() || self.fixed(packet).is_some() || self.has_ranges(place) {
+                outcome.note("exhausted", packet, None, "no address is free for it");
+            }
+            return;
         };
         outcome.probe = self.unsure(ip, packet, place).then_some(ip);
         // A running lease stays as it is: the client may be trying another server.

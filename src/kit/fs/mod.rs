@@ -12,6 +12,7 @@ mod probe;
 mod probe_fat;
 mod probe_ntfs;
 mod programs;
+mod settle;
 mod tree;
 
 pub use care::{check, flush, grow, write_out};
@@ -22,4 +23,5 @@ pub use make::{Mkfs, mkfs, swap};
 pub use mount::{Mounted, mount, unmount};
 pub use ntfs::{NtfsState, UsedClusters, ntfs, ntfs_bytes, ntfs_used};
 pub use probe::{Probe, probe, probe_bytes};
+pub use settle::{freeze, settle};
 pub use tree::{exists, list, mkdir, real, remove, size, target, temp};

@@ -1,11 +1,13 @@
 //! The filesystems of the kernel that everything else expects, and their end.
 
+use std::fs::File;
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use crate::host::{Fault, Result};
+use crate::kit::fs::freeze;
 
 /// Kind, place, options; in order: later ones stand in earlier ones.
 const USUAL: [(&str, &str, &str); 7] = [
@@ -61,10 +63,16 @@ pub fn unmount_devices() -> Result<()> {
     for place in places.into_iter().rev() {
         // As the table writes a blank in a name.
         let place = place.replace("\\040", " ");
-        // The root itself, where the installed system runs, cannot go: it is read only from now on.
-        if umount2(place.as_str(), MntFlags::MNT_DETACH).is_err() {
+        // The root itself, where the installed system runs, cannot go: it is read only from now on, or frozen where a file that
+        // is deleted and still open stands against that. Its journal is empty then.
+        if place == "/" {
             let flags = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
-            let _ = mount(None::<&str>, place.as_str(), None::<&str>, flags, None::<&str>);
+            if mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).is_err() {
+                nix::unistd::sync();
+                let _ = File::open("/").map(|root| freeze(&root));
+            }
+        } else {
+            let _ = umount2(place.as_str(), MntFlags::MNT_DETACH);
         }
     }
     nix::unistd::sync();

@@ -80,6 +80,16 @@ fn lease(rules: &mut Rules, mac: u8, now: u64) -> Option<Ipv4Addr> {
     Some(offered)
 }
 
+/// Without a range only known machines are served: two servers of one wire need not tell of each other's.
+#[test]
+fn where_there_is_no_range_others_are_not_even_mentioned() {
+    let networks = vec![Network::new("10.0.0.0/24".parse().unwrap(), Vec::new())];
+    let mut rules = made(Settings { networks, ..settings() }).unwrap();
+    assert_eq!(lease(&mut rules, 1, NOW), Some(ip(20)));
+    let outcome = handle(&mut rules, &from(9, Kind::Discover, &[]), NOW);
+    assert!(outcome.reply.is_none() && outcome.events.iter().all(|event| event.event != "exhausted"));
+}
+
 #[test]
 fn hosts_get_theirs_and_others_one_of_the_range_until_it_is_empty() {
     let mut rules = rules();
