@@ -277,7 +277,7 @@ pub mod module {
     ///
     /// # Example
     /// ```rhai
-    /// boot::render(boot::local(), "ipxe")       // => "#!ipxe\nexit\n"
+    /// boot::render(boot::local(), "ipxe")       // => "#!ipxe\nexit 1\n"
     /// boot::render(boot::local(), "lilo")       // => throws boot.flavour
     /// ```
     #[rhai_fn(return_raw)]

@@ -88,7 +88,8 @@ fn a_session_is_found_on_whichever_card_has_it() {
     }
     net.run(1, "sh", &["-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]);
     for (node, back) in [(2, ["10.78.0.0/24", "10.77.0.1"]), (3, ["10.77.0.0/24", "10.78.0.1"])] {
-        net.run(node, "ip", &["link", "add", "nowhere", "type", "dummy"]);
+        net.run(node, "ip", &["link", "add", "nowhere", "type", "veth", "peer", "name", "nobody"]);
+        net.run(node, "ip", &["link", "set", "nobody", "up"]);
         net.run(node, "ip", &["addr", "add", "10.79.0.1/24", "dev", "nowhere"]);
         net.run(node, "ip", &["link", "set", "nowhere", "up"]);
         net.run(node, "ip", &["route", "add", "default", "dev", "nowhere"]);

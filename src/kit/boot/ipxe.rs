@@ -40,7 +40,8 @@ fn block(script: &mut String, decision: &Decision) -> Result<()> {
     } else if let Decision::Chain { path } = decision {
         line(script, "chain", &[("path", path)])?;
     } else {
-        script.push_str("exit\n");
+        // Not well: UEFI firmware that hears of success shows its menu instead of going on to the disk.
+        script.push_str("exit 1\n");
     }
     Ok(())
 }
@@ -121,7 +122,7 @@ impl<'a> Lines<'a> {
 
 fn read_block<'a>(lines: &mut Lines<'a>, first: (&'a str, &'a str)) -> Result<Decision> {
     match first {
-        ("exit", "") => Ok(Decision::Local {}),
+        ("exit", "" | "0" | "1") => Ok(Decision::Local {}),
         ("chain", path) => Ok(Decision::Chain { path: path.into() }),
         ("kernel", rest) => {
             let (kernel, cmdline) = rest.split_once(' ').unwrap_or((rest, ""));

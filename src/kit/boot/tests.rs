@@ -22,7 +22,7 @@ fn the_three_boot_loaders_are_told_in_their_own_words() {
         render(&decision, Flavour::Grub).unwrap(),
         "linux /vmlinuz root=LABEL=root 'dyndbg=file x +p'\ninitrd /a.img /b.img\nboot\n"
     );
-    assert_eq!(render(&Decision::Local {}, Flavour::Ipxe).unwrap(), "#!ipxe\nexit\n");
+    assert_eq!(render(&Decision::Local {}, Flavour::Ipxe).unwrap(), "#!ipxe\nexit 1\n");
 }
 
 #[test]
