@@ -83,7 +83,7 @@ pub(super) fn device_size(file: &File) -> nix::Result<u64> {
 }
 
 /// Bytes in a logical sector of a block device.
-pub(super) fn sector_size(file: &File) -> nix::Result<u32> {
+pub fn sector_size(file: &File) -> nix::Result<u32> {
     let mut bytes: c_int = 0;
     // SAFETY: BLKSSZGET writes an int.
     unsafe { raw::blksszget(file.as_raw_fd(), &mut bytes) }?;

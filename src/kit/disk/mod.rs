@@ -41,7 +41,7 @@ pub use description::parse_description;
 pub use dump::parse_dump;
 pub use guard::{Use, is_claimed, mount_points, mounted_at, mounts_under, refuse_used, unescape, uses};
 pub use image::create;
-pub use kernel::holder_of_loop;
+pub use kernel::{holder_of_loop, sector_size};
 pub use kinds::{Kind, Label};
 pub use layout::{DiskId, Geometry, Layout, Partition};
 pub use list::{Found, find, list};

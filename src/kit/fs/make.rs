@@ -4,9 +4,13 @@ use std::path::Path;
 
 use super::programs;
 use crate::host::{Cancel, Fault, Result};
+use crate::kit::disk;
 
-/// FAT32 below this size has fewer clusters than the format asks for; mkfs.vfat chooses FAT12 or 16 itself then.
+/// Below this mkfs.vfat chooses FAT12 or 16 itself.
 const LEAST_FAT32: u64 = 64 << 20;
+/// A FAT with fewer clusters is no FAT32 (Microsoft, FAT32 File System Specification, "FAT type determination"): UEFI firmware does not
+/// read one that says it was. A cluster has a sector at least, so that large sectors need a larger partition.
+const CLUSTERS_FAT32: u64 = 65_525;
 
 const KINDS: [&str; 7] = ["ext2", "ext3", "ext4", "xfs", "btrfs", "vfat", "ntfs"];
 
@@ -62,7 +66,7 @@ pub fn mkfs(kind: &str, device: &Path, names: &Mkfs, cancel: &Cancel) -> Result<
         "vfat" => {
             label_flag = "-n";
             add(&["-I"]);
-            if size(device)? >= LEAST_FAT32 {
+            if size(device)? >= least_fat32(sector_size(device)?) {
                 // Firmware reads FAT32 from a fixed disk; the program's own choice below 512 MiB is FAT16.
                 add(&["-F", "32"]);
             }
@@ -95,9 +99,33 @@ pub fn swap(device: &Path, names: &Mkfs, cancel: &Cancel) -> Result<()> {
     done.success("fs.mkfs", format_args!("make swap on `{path}`")).map(drop)
 }
 
+/// Bytes that a FAT32 takes at least: its clusters, what is reserved in front of them, and two tables of 4 bytes for each.
+fn least_fat32(sector: u64) -> u64 {
+    LEAST_FAT32.max((CLUSTERS_FAT32 + 64) * sector + 2 * 4 * CLUSTERS_FAT32)
+}
+
+/// Of a device; of an image file, what programs take it to have.
+fn sector_size(device: &Path) -> Result<u64> {
+    let file = std::fs::File::open(device);
+    let file = file.map_err(|error| Fault::io("fs.mkfs", format_args!("open `{}`", device.display()), error))?;
+    Ok(disk::sector_size(&file).map_or(512, u64::from))
+}
+
 /// Bytes of a device or image file.
 fn size(device: &Path) -> Result<u64> {
     use std::io::{Seek, SeekFrom};
     let end = std::fs::File::open(device).and_then(|mut file| file.seek(SeekFrom::End(0)));
     end.map_err(|error| Fault::io("fs.mkfs", format_args!("open `{}`", device.display()), error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fat32_has_room_for_its_clusters() {
+        assert_eq!(least_fat32(512), 64 << 20);
+        let large = least_fat32(4096);
+        assert!(large > 256 << 20 && large < 260 << 20, "{large}");
+    }
 }
