@@ -1,5 +1,5 @@
-//! How large frames are. A node sends a frame on once it is whole, so that the last frame takes its own time once more at
-//! every node; but every frame costs a header and some work.
+//! How large frames are. A node sends a frame on once it is whole, so that the largest frame takes its own time once more at
+//! every node, wherever in the stream it is; but every frame costs a header, an acknowledgement and some work.
 
 use std::time::{Duration, Instant};
 
@@ -20,32 +20,29 @@ pub struct Pace {
     acked: u64,
     /// Bytes in a millisecond, lately: acknowledgements come in bursts.
     rate: Option<f64>,
-    /// Where the stream will end, as far as that is known; there frames become smaller.
-    end: Option<u64>,
-    /// Nodes one behind the other.
-    depth: u64,
+    /// Milliseconds that pass as one frame.
+    each: f64,
 }
 
 impl Pace {
-    pub fn new(end: Option<u64>, depth: usize) -> Self {
-        Pace { size: FIRST, since: Instant::now(), acked: 0, rate: None, end, depth: depth.max(1) as u64 }
+    /// `known`: whether it is known where the stream ends. One of which it is not may be short.
+    pub fn new(known: bool) -> Self {
+        let each = if known { KNOWN } else { UNKNOWN };
+        Pace { size: FIRST, since: Instant::now(), acked: 0, rate: None, each }
     }
 
-    /// The payload of the next frame, which begins at `offset`. `acked`: what everybody has by now.
-    pub fn frame(&mut self, offset: u64, acked: impl FnOnce() -> u64) -> usize {
+    /// The payload of the next frame. `acked`: what everybody has by now.
+    pub fn frame(&mut self, acked: impl FnOnce() -> u64) -> usize {
         let elapsed = self.since.elapsed();
         if elapsed >= LOOK {
             let acked = acked();
             let rate = (acked - self.acked.min(acked)) as f64 / elapsed.as_secs_f64() / 1000.0;
             let rate = self.rate.map_or(rate, |before| (before + rate) / 2.0);
             self.rate = Some(rate);
-            self.size = step(self.size, (rate * if self.end.is_some() { KNOWN } else { UNKNOWN }) as usize);
+            self.size = step(self.size, (rate * self.each) as usize);
             (self.since, self.acked) = (Instant::now(), acked);
         }
-        // As long as the last one needs to the last node, those in front have something to do.
-        let left = self.end.map_or(u64::MAX, |end| end.saturating_sub(offset) / self.depth);
-        let size = self.size.min(usize::try_from(left).unwrap_or(usize::MAX)).max(SMALL);
-        1 << size.ilog2()
+        self.size
     }
 }
 
@@ -77,21 +74,5 @@ mod tests {
         assert_eq!(after(64 << 10, 40_000), 64 << 10);
         assert_eq!(after(SMALL, 1 << 30), LARGE);
         assert_eq!(after(LARGE, 12_500), 16 << 10);
-    }
-
-    #[test]
-    fn a_known_end_comes_in_small_frames() {
-        let (end, depth) = (10 << 20, 32);
-        let mut pace = Pace::new(Some(end), depth);
-        let (mut at, mut sizes) = (0, Vec::new());
-        while at < end {
-            let frame = pace.frame(at, || 0);
-            // What is left keeps the first node as busy as the others are with this one.
-            assert!(frame <= SMALL || frame as u64 * depth as u64 <= end - at);
-            sizes.push(frame);
-            at += frame as u64;
-        }
-        assert!(sizes.is_sorted_by(|before, after| before >= after));
-        assert_eq!((sizes[0], sizes[sizes.len() - 1]), (FIRST, SMALL));
     }
 }

@@ -28,12 +28,6 @@ pub fn front(position: usize, arity: usize) -> usize {
     (position - 1) / arity
 }
 
-/// Nodes one behind the other, of `count`.
-pub fn depth(count: usize, arity: usize) -> usize {
-    let node = |at: usize| Some(at).filter(|at| *at > 0);
-    std::iter::successors(node(count), |at| node(front(*at, arity))).count()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,10 +52,6 @@ mod tests {
             }
         }
         assert_eq!(behind(0, 1, 3), 1..2);
-        assert_eq!(
-            [(0, 1), (3, 1), (1, 2), (2, 2), (3, 2), (7, 2), (4, 4), (5, 4)].map(|(n, a)| depth(n, a)),
-            [0, 3, 1, 1, 2, 3, 1, 2]
-        );
         assert_eq!(behind(1, 2, 5), 3..5);
     }
 }

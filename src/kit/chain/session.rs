@@ -16,7 +16,6 @@ use super::member::{Member, State};
 use super::message::{Message, clean};
 use super::offer::{OfferOptions, Shared};
 use super::peer::Said;
-use super::plan::depth;
 use super::report::{Repair, Report, speed};
 use super::rounds::Later;
 use super::source;
@@ -158,7 +157,7 @@ impl Session {
             self.base(),
             self.store.clone(),
             self.shared.sent.clone(),
-            (self.options.compress, depth(self.members.len(), self.options.arity)),
+            self.options.compress,
             &self.source_cancel,
             self.worker.clone(),
         )?;

@@ -3,16 +3,24 @@
 //! Send and receive buffers are left to the kernel, which grows them with the path (to 4 and 6 MiB by default); a size
 //! set by hand ends that, and is itself cut to `net.core.wmem_max`, a twentieth of it.
 
+use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::RawFd;
 use std::time::Duration;
 
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::TcpCongestion;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 
+/// A socket for one link of a chain, a switch long: congestion control goes by loss (CUBIC, what most systems have anyway).
+/// One that goes by a model of the path (BBR, where that is the system's choice) holds back now and then to measure it, for up to 60 ms,
+/// and in a chain everybody behind waits as well. Where CUBIC is not to be had, the system's choice stays.
 fn socket_for(address: &SocketAddr) -> io::Result<TcpSocket> {
-    if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    let _ = setsockopt(&socket, TcpCongestion, &OsString::from("cubic"));
+    Ok(socket)
 }
 
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {

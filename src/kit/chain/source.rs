@@ -17,14 +17,13 @@ use super::store::Store;
 use crate::host::{Cancel, Fault, Result, Worker};
 use crate::kit::stream::Source;
 
-/// Reads `source` to its end into `store`, for a chain of `depth` nodes one behind the other; ends early when that is
-/// cut.
+/// Reads `source` to its end into `store`; ends early when that is cut.
 pub fn start(
     mut source: Box<dyn Source>,
     from: u64,
     store: Arc<Store>,
     sent: Arc<AtomicU64>,
-    (compress, depth): (Compress, usize),
+    compress: Compress,
     cancel: &Cancel,
     worker: Worker,
 ) -> Result<oneshot::Receiver<Result<End>>> {
@@ -35,7 +34,7 @@ pub fn start(
     std::thread::Builder::new()
         .name("chain source".into())
         .spawn(move || {
-            let read = || worker.run(|| read(source, from, &store, &sent, (compress, depth), &runtime));
+            let read = || worker.run(|| read(source, from, &store, &sent, compress, &runtime));
             let outcome = catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(panicked("source")));
             let _ = done.send(outcome);
         })
@@ -48,12 +47,12 @@ fn read(
     from: u64,
     store: &Store,
     sent: &AtomicU64,
-    (compress, depth): (Compress, usize),
+    compress: Compress,
     runtime: &Handle,
 ) -> Result<End> {
     let mut hasher = skipped(&mut *source, from)?;
     sent.store(from, Ordering::Relaxed);
-    let mut pace = Pace::new(source.size(), depth);
+    let mut pace = Pace::new(source.size().is_some());
     let mut packer = Packer::new(compress);
     let mut space = vec![0; if compress == Compress::Off { 0 } else { SPAN }];
     loop {
@@ -78,7 +77,7 @@ fn read(
             }
             (length, ended)
         } else {
-            let (mut chunk, waited) = room(pace.frame(offset, || store.look(|ledger| ledger.acked())))?;
+            let (mut chunk, waited) = room(pace.frame(|| store.look(|ledger| ledger.acked())))?;
             let (length, ended) = fill(&mut *source, chunk.space())?;
             hasher.update(&chunk.space()[..length]);
             if length > 0 {
