@@ -3,19 +3,15 @@
 
 #[path = "../harness/mod.rs"]
 mod harness;
-#[allow(dead_code, reason = "its own tests start the kernel themselves")]
 #[path = "../node/kernel.rs"]
 mod kernel;
 mod system;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use harness::{kar, need, need_file, scratch};
-
-/// Machines of two tests at once would only wait for each other.
-static ROOM: Mutex<()> = Mutex::new(());
 
 /// What the machines boot: made once.
 fn boot_files() -> &'static Path {
@@ -39,13 +35,12 @@ struct Lab {
 
 impl Lab {
     fn run(words: &[&str]) -> Lab {
-        let _alone = ROOM.lock().unwrap_or_else(PoisonError::into_inner);
         need("qemu-system-x86_64", "qemu-system-x86");
         need_file("/usr/lib/ipxe/qemu/pxe-e1000.rom", "ipxe-qemu");
         let folder = scratch();
         let mut run = Command::new(kar());
         run.args(["run", "lab", "--work"]).arg(folder.path()).arg("--tree").arg(system::tree());
-        run.arg("--boot-files").arg(boot_files()).args(["--limit", "6m"]).args(words);
+        run.arg("--boot-files").arg(boot_files()).args(["--limit", "10m"]).args(words);
         let output = run.output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         Lab { well: output.status.success(), said, folder }

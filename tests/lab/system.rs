@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use crate::harness::{kar, run};
 use crate::kernel;
@@ -26,7 +27,13 @@ const MODULES: [&str; 15] = [
     "net/core",
 ];
 
-pub fn tree() -> PathBuf {
+/// Made once for all tests.
+pub fn tree() -> &'static Path {
+    static TREE: OnceLock<PathBuf> = OnceLock::new();
+    TREE.get_or_init(make)
+}
+
+fn make() -> PathBuf {
     let target = kar().ancestors().nth(2).expect("the binary lies in a profile's folder of target");
     let debian = target.join("debian-tree");
     let made_by = std::fs::read_to_string(target.join("debian-tree.made-by"));
@@ -55,7 +62,7 @@ fn change_kernel(root: &Path) {
     let script = r#"
         set -eu
         rm -rf "$ROOT"/boot/*-cloud-* "$ROOT"/lib/modules/* "$ROOT"/vmlinuz* "$ROOT"/initrd.img*
-        cp "$KERNEL/boot/vmlinuz-$RELEASE" "$KERNEL/boot/config-$RELEASE" "$ROOT/boot"
+        cp "$VMLINUZ" "$KERNEL/boot/config-$RELEASE" "$ROOT/boot"
         from="$KERNEL/lib/modules/$RELEASE" to="$ROOT/lib/modules/$RELEASE"
         for module in "$@"; do
             place="$(dirname "$to/kernel/$module")"
@@ -70,5 +77,6 @@ fn change_kernel(root: &Path) {
     "#;
     let mut command = Command::new("bash");
     command.args(["-c", script, "bash"]).args(MODULES);
-    run(command.env("ROOT", root).env("KERNEL", kernel::tree()).env("RELEASE", release).env("LC_ALL", "C"));
+    command.env("ROOT", root).env("KERNEL", kernel::tree()).env("VMLINUZ", kernel::vmlinuz());
+    run(command.env("RELEASE", release).env("LC_ALL", "C"));
 }

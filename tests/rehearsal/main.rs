@@ -14,4 +14,5 @@ mod listing;
 mod loader;
 mod odd;
 mod owned;
+mod room;
 mod site;
