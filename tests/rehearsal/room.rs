@@ -89,3 +89,32 @@ fn the_second_boot_gets_the_newest_kernel_of_the_source() {
     assert_eq!(run(net.command(2, kar().to_str().unwrap()).args(["eval", by_tftp])).trim(), "initramfs-6.1.0-10.img");
     assert_eq!(std::fs::read_to_string(folder.path().join("work/boots/a")).unwrap(), "install\n");
 }
+
+/// A machine that comes back too often is sent to its own disk, and that is what is written down of it: not a boot that never was.
+#[test]
+fn a_machine_that_is_parked_was_not_told_to_install() {
+    let net = Net::new("room", 2);
+    let folder = scratch();
+    let mut serving = server(&net, folder.path(), "10.77.0.2 52:54:00:00:00:02 a\n", &["--tries", "1", "--http", "0"]);
+    let serving = serving.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let script = || {
+        let get = "print(tftp::get(\"10.77.0.1\", \"boot.ipxe\"))";
+        let output = net.command(2, kar().to_str().unwrap()).args(["eval", get]).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let mut first = String::new();
+    eventually(LONG, "the room serves", || {
+        first = script();
+        !first.is_empty()
+    });
+    assert!(first.contains("kar.entry=install"), "{first}");
+    // What asks again within 10 s is the same boot.
+    std::thread::sleep(Duration::from_secs(11));
+    let second = script();
+    assert!(!second.contains("kernel") && second.contains("exit"), "{second}");
+    let output = serving.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("error[room.parked]: 1 of 1 nodes"), "{said}");
+    assert_eq!(said.matches("a boots install").count(), 1, "{said}");
+    assert_eq!(std::fs::read_to_string(folder.path().join("work/boots/a")).unwrap(), "install\nlocal\n");
+}
