@@ -100,10 +100,11 @@ pub mod module {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn isolate(ctx: NativeCallContext) -> Raw<()> {
-        host_of(&ctx);
+        let host = host_of(&ctx);
         if !namespace::is_root() {
             return Err(Fault::new("host.permission", "this needs root: it makes a network namespace").into());
         }
-        Ok(namespace::isolate_network()?)
+        let effect = Effect::new("net.isolate", "this run", Weight::Open);
+        Ok(host.perform(effect, namespace::isolate_network)?)
     }
 }

@@ -150,7 +150,7 @@ pub mod module {
     /// `args` do not travel.
     ///
     /// # Errors
-    /// - `node.job`: there is no recipe, as in a session
+    /// - `node.job`: a script lies where it cannot lie below a folder of the node
     ///
     /// # Example
     /// ```rhai

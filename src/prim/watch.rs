@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::prelude::*;
-use super::served::{binds, shown};
+use super::served::binds;
 use crate::host::Hold;
 use crate::kit::watch::{Options, Watch};
 
@@ -33,7 +33,7 @@ pub mod module {
     /// arrives later: numbered, nothing twice.
     ///
     /// # Options
-    /// - `bind` (text or list, "0.0.0.0:30766"): address and port to listen on; port 0 takes a free one
+    /// - `bind` (text, "0.0.0.0:30766"): address and port to listen on; port 0 takes a free one
     /// - `silent` (time, "30s"): nothing heard of a node at work for so long: it is named
     /// - `boot` (time, "5m"): the same for one that was told to boot
     ///
@@ -51,12 +51,14 @@ pub mod module {
     pub fn serve(ctx: NativeCallContext, options: Map) -> Raw<WatchHandle> {
         let opts = options_of(&ctx, "watch::serve", options)?;
         let host = host_of(&ctx);
-        let binds = binds(&opts, PORT)?;
-        let bind = binds[0];
+        let bind = match binds(&opts, PORT)?[..] {
+            [bind] => bind,
+            _ => return Err(opts.refuse("bind", "nodes tell one address").into()),
+        };
         let time = |name: &str, seconds| opts.time(name).map(|time| time.unwrap_or(Duration::from_secs(seconds)));
         let options = Options { bind, silent: time("silent", 30)?, boot: time("boot", 300)? };
         let end = host.end().child();
-        let effect = Effect::new("watch.serve", shown(&binds), Weight::Change);
+        let effect = Effect::new("watch.serve", bind.to_string(), Weight::Change);
         let watch = host.perform(effect, || host.wait(Watch::start(options, end.clone())))?;
         let hold = host.hold("watch.stop", &watch.address().to_string(), move || {
             end.set();

@@ -62,7 +62,12 @@ impl Display for Counted {
 /// reboot, until the server has heard all.
 pub fn begin(host: &Host, settings: &Settings, teller: &Teller) -> Option<Hold> {
     let (server, token) = settings.report.clone()?;
-    host.runtime().spawn(teller.clone().tell(server.clone(), token));
+    let (telling, told) = (teller.clone().tell(server.clone(), token), host.clone());
+    let to = server.clone();
+    host.runtime().spawn(async move {
+        let why = telling.await;
+        told.log(Level::Warn, &format!("the server {to} wants to hear nothing of this boot: {why}"));
+    });
     let (teller, runtime) = (teller.clone(), host.runtime().clone());
     Some(host.hold("node.report", &server, move || {
         runtime.block_on(teller.flush(GOODBYE));

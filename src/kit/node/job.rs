@@ -94,7 +94,7 @@ impl Job {
 }
 
 fn wrong(why: &str) -> Fault {
-    Fault::new("node.job", format!("what the server sent is no job for this node: {why}"))
+    Fault::new("node.job", format!("no job for a node: {why}"))
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ pub(super) struct Board {
     nodes: BTreeMap<String, Node>,
 }
 
-fn happening(event: &'static str, node: &str, text: &str) -> Happening {
+pub(super) fn happening(event: &'static str, node: &str, text: &str) -> Happening {
     Happening { event, node: node.into(), text: text.into(), at: 0.0, report: Value::Null }
 }
 
@@ -96,20 +96,28 @@ impl Board {
         happening("boot", name, work)
     }
 
-    /// A connection: the node's name and the last number that is known of this run; none for a token of no boot.
+    /// Whose token it is.
+    pub fn name_of(&self, token: &str) -> Option<String> {
+        let node = self.nodes.values().find(|node| node.tokens.iter().any(|known| known == token))?;
+        Some(node.name.clone())
+    }
+
+    /// A connection: the node's name and the last number that is known of this run; none for a token of no boot. A run that is new
+    /// begins its work anew, whatever became of the one before.
     pub fn hello(&mut self, token: &str, run: &str) -> Option<(String, u64, Option<Happening>)> {
         let node = self.nodes.values_mut().find(|node| node.tokens.iter().any(|known| known == token))?;
         if node.run != run {
-            (node.run, node.number) = (run.into(), 0);
+            (node.run, node.number, node.state) = (run.into(), 0, State::Booting);
         }
         let back = node.hear();
         Some((node.name.clone(), node.number, back))
     }
 
-    pub fn alive(&mut self, name: &str, run: &str, bytes: u64) -> Option<Happening> {
+    /// What is new of that; nothing at all for a run that is not this node's any more.
+    pub fn alive(&mut self, name: &str, run: &str, bytes: u64) -> Option<Vec<Happening>> {
         let node = self.nodes.get_mut(name).filter(|node| node.run == run)?;
         node.bytes = bytes;
-        node.hear()
+        Some(node.hear().into_iter().collect())
     }
 
     /// The next number that counts, and what is new; an event that is known already is nothing new.

@@ -8,7 +8,7 @@ use tokio::io::{AsyncWrite, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::board::{Board, Happening, Node};
+use super::board::{Board, Happening, Node, happening};
 use super::wire::{FromNode, FromServer, VERSION, parse_from_node, read_line, write_line};
 use crate::host::{Cancel, Fault, Planned, Result};
 use crate::kit::net::Events;
@@ -17,6 +17,8 @@ use crate::kit::net::Events;
 const CONNECTIONS: usize = 2000;
 /// For the first line of a connection, and for one that takes no answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// For every further one: a node says something each second, and one whose power is cut closes no connection.
+const QUIET: Duration = Duration::from_secs(30);
 
 pub struct Options {
     pub bind: SocketAddr,
@@ -134,23 +136,33 @@ async fn attend(stream: TcpStream, shared: &Shared) -> Result<()> {
     let FromNode::Hello { version, token, run } = parse_from_node(&line)? else {
         return Err(Fault::new("watch.line", "the first line is no hello"));
     };
-    let known = if version == VERSION { shared.board().hello(&token, &run) } else { None };
+    if version != VERSION {
+        let why = format!("the node's kar tells in form {version}, this server hears form {VERSION}");
+        let name = shared.board().name_of(&token);
+        shared.tell(name.map(|name| happening("warn", &name, &format!("nothing will be heard of it: {why}"))));
+        return answer(&mut to, &FromServer::Refused { why }).await;
+    }
+    let known = shared.board().hello(&token, &run);
     let Some((name, number, back)) = known else {
-        let why = if version == VERSION { "this token is of no boot of this server" } else { "another version of kar" };
-        return answer(&mut to, &FromServer::Refused { why: why.into() }).await;
+        let why = "its token is of no boot of this server".into();
+        return answer(&mut to, &FromServer::Refused { why }).await;
     };
     shared.tell(back);
     answer(&mut to, &FromServer::Have { number }).await?;
     loop {
         line.clear();
-        if !read_line(&mut from, &mut line).await? {
+        let silent = |_| Fault::new("watch.line", format!("{name} says nothing"));
+        if !tokio::time::timeout(QUIET, read_line(&mut from, &mut line)).await.map_err(silent)?? {
             return Ok(());
         }
-        match parse_from_node(&line)? {
+        let said = parse_from_node(&line).inspect_err(|fault| {
+            shared.tell([happening("warn", &name, &format!("its connection is closed: {}", fault.message))]);
+        })?;
+        match said {
             FromNode::Hello { .. } => return Err(Fault::new("watch.line", "a second hello")),
-            FromNode::Alive { bytes, .. } => {
-                let back = shared.board().alive(&name, &run, bytes);
-                shared.tell(back);
+            FromNode::Alive { bytes } => {
+                let Some(new) = shared.board().alive(&name, &run, bytes) else { return Ok(()) };
+                shared.tell(new);
             }
             FromNode::Event(event) => {
                 let Some((number, new)) = shared.board().event(&name, &run, event) else { return Ok(()) };

@@ -72,9 +72,13 @@ impl Teller {
     }
 
     pub fn say_with(&self, kind: Kind, text: &str, report: Value) {
+        let (report, left_out) = short(report);
+        if !left_out.is_empty() {
+            let names = left_out.join(", ");
+            self.say(Kind::Warn, &format!("too long to be told, and left out of its report: {names}"));
+        }
         let mut queue = self.queue();
         queue.last += 1;
-        let report = if report.to_string().len() > LINE / 2 { Value::Null } else { report };
         let event = Event { number: queue.last, at: uptime(), kind, text: cut(text), report };
         queue.waiting.push_back(event);
         // The server sees the gap in the numbers, and says so.
@@ -96,13 +100,13 @@ impl Teller {
     }
 
     /// Tells the server all that happens, for ever; connects again whenever the connection breaks. Ends when the server
-    /// wants nothing of this boot.
-    pub async fn tell(self, server: String, token: String) {
+    /// wants nothing of this boot, with why.
+    pub async fn tell(self, server: String, token: String) -> String {
         let mut tries = 0;
         loop {
             let since = Instant::now();
             match self.connected(&server, &token).await {
-                Ok(()) => return,
+                Ok(why) => return why,
                 Err(_) if since.elapsed() > PATIENCE => tries = 0,
                 Err(_) => tries += 1,
             }
@@ -125,7 +129,8 @@ impl Teller {
         }
     }
 
-    async fn connected(&self, server: &str, token: &str) -> Result<()> {
+    /// Until the server refuses, with why.
+    async fn connected(&self, server: &str, token: &str) -> Result<String> {
         let fail = |error| Fault::io("watch.server", format_args!("connect to {server}"), error);
         let stream = timeout(PATIENCE, TcpStream::connect(server)).await.map_err(|_| late())?.map_err(fail)?;
         let _ = stream.set_nodelay(true);
@@ -137,9 +142,9 @@ impl Teller {
         timeout(PATIENCE, read_line(&mut from, &mut line)).await.map_err(|_| late())??;
         let mut sent = match answer(&line)? {
             FromServer::Have { number } => number,
-            FromServer::Refused { .. } => {
+            FromServer::Refused { why } => {
                 self.queue().refused = true;
-                return Ok(());
+                return Ok(cut(&why));
             }
         };
         self.forget(sent);
@@ -161,7 +166,10 @@ impl Teller {
                     if !read? {
                         return Err(Fault::new("watch.server", "the server closed the connection"));
                     }
-                    let FromServer::Have { number } = answer(&line)? else { return Ok(()) };
+                    let number = match answer(&line)? {
+                        FromServer::Have { number } => number,
+                        FromServer::Refused { why } => return Ok(cut(&why)),
+                    };
                     line.clear();
                     self.forget(number);
                     asked = (number < sent).then(Instant::now);
@@ -172,7 +180,7 @@ impl Teller {
                     if asked.is_some_and(|at| at.elapsed() > PATIENCE) {
                         return Err(late());
                     }
-                    let alive = FromNode::Alive { doing: String::new(), bytes: self.0.bytes.load(Ordering::Relaxed) };
+                    let alive = FromNode::Alive { bytes: self.0.bytes.load(Ordering::Relaxed) };
                     timeout(PATIENCE, write_line(&mut to, &alive)).await.map_err(|_| late())??;
                 }
             }
@@ -190,6 +198,20 @@ fn late() -> Fault {
 
 fn answer(line: &[u8]) -> Result<FromServer> {
     serde_json::from_slice(line).map_err(|error| Fault::new("watch.line", format!("no line of a server: {error}")))
+}
+
+/// A report for which a line has room, and the names of what was left out of it, the longest first.
+fn short(mut report: Value) -> (Value, Vec<String>) {
+    let mut left_out = Vec::new();
+    while report.to_string().len() > LINE / 2 {
+        let Value::Object(fields) = &mut report else { return (Value::Null, vec!["all of it".into()]) };
+        let longest = fields.iter().max_by_key(|(_, value)| value.to_string().len()).map(|(name, _)| name.clone());
+        if let Some(name) = longest {
+            fields.remove(&name);
+            left_out.push(name);
+        }
+    }
+    (report, left_out)
 }
 
 fn cut(text: &str) -> String {

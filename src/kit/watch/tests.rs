@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::wire::{VERSION, write_line};
 use super::*;
 use crate::host::Cancel;
 
@@ -107,7 +108,8 @@ async fn whoever_has_no_token_is_refused_and_harms_nobody() {
     let stranger = Teller::default();
     stranger.say(Kind::Failed, "not me");
     // It ends by itself: nothing is wanted of it.
-    tokio::time::timeout(LONG, stranger.clone().tell(watch.address().to_string(), "guess".into())).await.unwrap();
+    let refused = stranger.clone().tell(watch.address().to_string(), "guess".into());
+    assert!(tokio::time::timeout(LONG, refused).await.unwrap().contains("of no boot"));
     for noise in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"{}\n", &[b'x'; LINE + 2], b"\n"] {
         let mut stream = TcpStream::connect(watch.address()).await.unwrap();
         let _ = stream.write_all(noise).await;
@@ -116,6 +118,63 @@ async fn whoever_has_no_token_is_refused_and_harms_nobody() {
     teller.say(Kind::Info, "me");
     let telling = tokio::spawn(teller.clone().tell(watch.address().to_string(), token));
     assert_eq!(next(&watch).await.text, "me");
+    telling.abort();
+}
+
+#[tokio::test]
+async fn what_a_node_of_another_version_says_is_missed() {
+    let watch = watch(LONG, LONG).await;
+    let token = watch.admit("node1", "install");
+    next(&watch).await;
+    let mut stream = TcpStream::connect(watch.address()).await.unwrap();
+    let hello = FromNode::Hello { version: VERSION + 1, token, run: "1".into() };
+    write_line(&mut stream, &hello).await.unwrap();
+    let warning = next(&watch).await;
+    assert_eq!((warning.event, warning.node.as_str()), ("warn", "node1"));
+    assert!(warning.text.contains("nothing will be heard of it"), "{}", warning.text);
+}
+
+#[tokio::test]
+async fn a_known_node_that_speaks_no_line_is_named() {
+    let watch = watch(LONG, LONG).await;
+    let token = watch.admit("node1", "install");
+    next(&watch).await;
+    let mut stream = TcpStream::connect(watch.address()).await.unwrap();
+    write_line(&mut stream, &FromNode::Hello { version: VERSION, token, run: "1".into() }).await.unwrap();
+    stream.write_all(b"hello?\n").await.unwrap();
+    let warning = next(&watch).await;
+    assert_eq!((warning.event, warning.node.as_str()), ("warn", "node1"));
+    assert!(warning.text.contains("no line of a node"), "{}", warning.text);
+}
+
+/// The work of a boot is tried again, under the token of that boot: it is watched as the first try was.
+#[tokio::test]
+async fn a_second_try_that_falls_silent_is_named() {
+    let watch = watch(Duration::from_millis(300), LONG).await;
+    let token = watch.admit("node1", "install");
+    next(&watch).await;
+    for (kind, text, event) in [(Kind::Failed, "no disk", "failed"), (Kind::Step, "partitions", "step")] {
+        let teller = Teller::default();
+        teller.say(kind, text);
+        let telling = tokio::spawn(teller.clone().tell(watch.address().to_string(), token.clone()));
+        assert_eq!(next(&watch).await.event, event);
+        teller.flush(LONG).await;
+        telling.abort();
+    }
+    assert_eq!(next(&watch).await.event, "silent");
+}
+
+#[tokio::test]
+async fn of_a_report_that_is_too_long_the_rest_arrives() {
+    let watch = watch(LONG, LONG).await;
+    let token = watch.admit("node1", "install");
+    next(&watch).await;
+    let teller = Teller::default();
+    let warnings = vec!["x".repeat(100); 1000];
+    teller.say_with(Kind::Done, "", serde_json::json!({ "bytes": 7, "warnings": warnings }));
+    let telling = tokio::spawn(teller.clone().tell(watch.address().to_string(), token));
+    assert!(next(&watch).await.text.ends_with("left out of its report: warnings"));
+    assert_eq!(next(&watch).await.report, serde_json::json!({ "bytes": 7 }));
     telling.abort();
 }
 

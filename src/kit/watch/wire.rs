@@ -24,7 +24,6 @@ pub enum FromNode {
     Event(Event),
     /// Nothing new but that it lives, and how far its work is.
     Alive {
-        doing: String,
         bytes: u64,
     },
 }
