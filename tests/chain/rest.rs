@@ -191,3 +191,38 @@ async fn who_came_late_and_fails_costs_nobody_anything_and_is_named() {
     assert!(kept.whole(LENGTH));
     net.clean().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_came_back_and_is_lost_before_its_turn_holds_up_nobody() {
+    let net = Net(115);
+    let folder = crate::harness::scratch();
+    let (said, door) = (Said::default(), Door::default());
+    let options =
+        OfferOptions { nodes: Some(3), slow: Slow::Evict, buffer: 2 << 20, notes: notes(&said), ..net.offering() };
+    let offer = Offer::open(source(folder.path(), LENGTH - 1, &door), options).await.unwrap();
+    std::fs::write(folder.path().join("slow"), "2").unwrap();
+    let kept = [Kept::default(), Kept::default(), Kept::default()];
+    let node = |host: u8| {
+        let faults = (host == 2).then(|| folder.path().to_path_buf());
+        let options = ReceiveOptions { buffer: 2 << 20, faults, ..net.receiving(&offer, host) };
+        tokio::spawn(receive(kept[usize::from(host) - 1].sink(), options, Cancel::new()))
+    };
+    let [first, second, third] = [node(1), node(2), node(3)];
+    let named = |words: &str| said.lock().unwrap().iter().any(|line| line.contains(words));
+    eventually("it is back", || {
+        let nodes = offer.progress().nodes;
+        named("come back for the rest") && nodes.iter().all(|node| node.failure.is_none())
+    })
+    .await;
+    second.abort();
+    eventually("it is missed", || named("left before the start")).await;
+    door.open();
+    let fault = ends(offer.wait()).await.unwrap_err();
+    assert_eq!(fault.kind, "chain.lossy");
+    assert!(fault.message.starts_with("1 of 3 nodes have no complete copy: node2 "), "{}", fault.message);
+    for (task, kept) in [(first, &kept[0]), (third, &kept[2])] {
+        ends(task).await.unwrap().unwrap();
+        assert!(kept.whole(LENGTH));
+    }
+    net.clean().await;
+}

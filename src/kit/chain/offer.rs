@@ -126,8 +126,13 @@ impl Shared {
             let text = format!("cannot start session `{}`: nobody has joined it", self.session);
             return Err(Fault::new("chain.nobody", text));
         }
-        self.go.send_modify(|asked| *asked += 1);
+        self.begin();
         Ok(())
+    }
+
+    /// The same, whoever is there: with nobody the session ends.
+    pub fn begin(&self) {
+        self.go.send_modify(|asked| *asked += 1);
     }
 
     pub fn asked(&self) -> u32 {

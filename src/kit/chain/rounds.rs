@@ -111,10 +111,11 @@ impl Later {
         self.rounds.iter().any(|round| !round.task.is_finished())
     }
 
-    /// The stream to the others is through: those who left for it are served now.
+    /// The stream to the others is through: those who left for it are served now. Where all of them are gone again the
+    /// round ends: nothing else would end it.
     fn begin(&self) {
         for round in self.rounds.iter().filter(|round| round.afterwards && round.shared.view().0 == Phase::Gathering) {
-            let _ = round.shared.start();
+            round.shared.begin();
         }
     }
 
