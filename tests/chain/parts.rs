@@ -42,6 +42,7 @@ impl Door {
 /// `length` bytes of the pattern; waits at a door or fails at an offset.
 pub struct Pattern {
     length: u64,
+    sized: bool,
     at: u64,
     hold: Option<(u64, Door)>,
     fail: Option<u64>,
@@ -49,15 +50,20 @@ pub struct Pattern {
 
 impl Pattern {
     pub fn of(length: u64) -> Box<Pattern> {
-        Box::new(Pattern { length, at: 0, hold: None, fail: None })
+        Box::new(Pattern { length, sized: true, at: 0, hold: None, fail: None })
     }
 
     pub fn held(length: u64, at: u64, door: &Door) -> Box<Pattern> {
-        Box::new(Pattern { length, at: 0, hold: Some((at, door.clone())), fail: None })
+        Box::new(Pattern { length, sized: true, at: 0, hold: Some((at, door.clone())), fail: None })
+    }
+
+    /// The same, of which nobody knows how long it will be.
+    pub fn without_size(self: Box<Pattern>) -> Box<Pattern> {
+        Box::new(Pattern { sized: false, ..*self })
     }
 
     pub fn failing(length: u64, at: u64) -> Box<Pattern> {
-        Box::new(Pattern { length, at: 0, hold: None, fail: Some(at) })
+        Box::new(Pattern { length, sized: true, at: 0, hold: None, fail: Some(at) })
     }
 }
 
@@ -67,7 +73,7 @@ impl Source for Pattern {
     }
 
     fn size(&self) -> Option<u64> {
-        Some(self.length)
+        self.sized.then_some(self.length)
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {

@@ -111,52 +111,67 @@ async fn slow_nodes_leave_only_where_they_can_come_back() {
     assert!(fault.message.contains("can be read again") && fault.hints[0].contains("spool"), "{fault}");
 }
 
-/// Nodes with disk images, of which those from `late` on come when the stream is half through.
-async fn with_images(net: Net, hold: u64, late: u8, count: u8, slow: Slow) -> (Report, Vec<String>) {
-    let folder = crate::harness::scratch();
-    let (said, door) = (Said::default(), Door::default());
-    let early = usize::from(late - 1);
-    let options = OfferOptions { nodes: Some(early), slow, notes: notes(&said), ..net.offering() };
-    let offer = Offer::open(source(folder.path(), hold, &door), options).await.unwrap();
-    let image = |host: u8| folder.path().join(format!("image{host}"));
-    let node = |host: u8| {
-        // One disk that was there and full of other things, the others made anew.
-        if host.is_multiple_of(2) {
-            std::fs::write(image(host), vec![0xaa; LENGTH as usize + 5000]).unwrap();
+/// A chain of disk images that more of them join while its stream stands.
+struct Join {
+    net: Net,
+    /// Where it stands.
+    hold: u64,
+    /// Whether it is known how long it will be.
+    sized: bool,
+}
+
+impl Join {
+    /// Nodes 1 and 2 from the beginning on, 3 to 5 late; the report, and what was said.
+    async fn run(self) -> (Report, Vec<String>) {
+        let Join { net, hold, sized } = self;
+        let folder = crate::harness::scratch();
+        let (said, door) = (Said::default(), Door::default());
+        let options = OfferOptions { nodes: Some(2), notes: notes(&said), ..net.offering() };
+        let pattern = Pattern::held(LENGTH, hold, &door);
+        let pattern = if sized { pattern } else { pattern.without_size() };
+        let source = kar::kit::chain::spool(pattern, &folder.path().join("spool")).unwrap();
+        let offer = Offer::open(Box::new(source), options).await.unwrap();
+        let image = |host: u8| folder.path().join(format!("image{host}"));
+        let node = |host: u8| {
+            // Every second disk was there and full of other things, the others are made anew.
+            if host.is_multiple_of(2) {
+                std::fs::write(image(host), vec![0xaa; LENGTH as usize + 5000]).unwrap();
+            }
+            let sink = dd::into(&image(host), &dd::IntoOptions::default()).unwrap();
+            tokio::spawn(receive(Box::new(sink), net.receiving(&offer, host), Cancel::new()))
+        };
+        let mut nodes: Vec<_> = (1..=2).map(node).collect();
+        eventually("the stream stands", || {
+            let progress = offer.progress();
+            let stands = |bytes: u64| bytes <= hold && bytes + CHUNK as u64 > hold;
+            let all = || progress.nodes.iter().all(|node| stands(node.bytes));
+            progress.phase == Phase::Streaming && stands(progress.sent) && all()
+        })
+        .await;
+        for host in 3..=5 {
+            nodes.push(node(host));
+            eventually("it joins", || offer.progress().nodes.len() == usize::from(host)).await;
         }
-        let sink = dd::into(&image(host), &dd::IntoOptions::default()).unwrap();
-        tokio::spawn(receive(Box::new(sink), net.receiving(&offer, host), Cancel::new()))
-    };
-    let mut nodes: Vec<_> = (1..late).map(node).collect();
-    eventually("the stream stands", || {
-        let progress = offer.progress();
-        let stands = |bytes: u64| bytes <= hold && bytes + CHUNK as u64 > hold;
-        progress.phase == Phase::Streaming && stands(progress.sent) && progress.nodes.iter().all(|n| stands(n.bytes))
-    })
-    .await;
-    for host in late..=count {
-        nodes.push(node(host));
-        eventually("it joins", || offer.progress().nodes.len() == usize::from(host)).await;
+        door.open();
+        let report = ends(offer.wait()).await.unwrap();
+        for (node, host) in nodes.into_iter().zip(1..) {
+            let own = ends(node).await.unwrap().unwrap();
+            assert_eq!((own.bytes, &own.digest), (LENGTH, &report.digest), "node {host}");
+            let data = std::fs::read(image(host)).unwrap();
+            assert!(data[..LENGTH as usize] == bytes(LENGTH), "image {host}");
+            assert!(data[LENGTH as usize..].iter().all(|byte| *byte == 0xaa), "what lies behind stays");
+        }
+        net.clean().await;
+        let said = said.lock().unwrap().clone();
+        (report, said)
     }
-    door.open();
-    let report = ends(offer.wait()).await.unwrap();
-    for (node, host) in nodes.into_iter().zip(1..) {
-        let own = ends(node).await.unwrap().unwrap();
-        assert_eq!((own.bytes, &own.digest), (LENGTH, &report.digest), "node {host}");
-        let data = std::fs::read(image(host)).unwrap();
-        assert!(data[..LENGTH as usize] == bytes(LENGTH), "image {host}");
-        assert!(data[LENGTH as usize..].iter().all(|byte| *byte == 0xaa), "what lies behind stays");
-    }
-    net.clean().await;
-    let said = said.lock().unwrap().clone();
-    (report, said)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_joins_a_running_chain_and_gets_what_it_missed() {
     // Whoever comes before the first frame may have missed nothing.
     for (hold, net, parts) in [(10_000_000, Net(112), 3), (100, Net(113), 0)] {
-        let (report, said) = with_images(net, hold, 3, 5, Slow::Wait).await;
+        let (report, said) = Join { net, hold, sized: true }.run().await;
         assert_eq!((report.complete, report.nodes.len()), (5, 5), "{report:?}");
         let later = report.nodes.iter().filter(|node| node.round > 1).count();
         assert!(if parts > 0 { later == parts } else { later <= 3 }, "{report:?}");
@@ -164,6 +179,14 @@ async fn a_disk_joins_a_running_chain_and_gets_what_it_missed() {
         // They miss what was sent before, and are served together.
         assert!(said.iter().filter(|line| line.contains("a round ")).count() <= 1, "{said:?}");
     }
+}
+
+/// A part begins at a multiple of 1 MiB: here behind the end, with nothing of the stream in it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_joins_close_to_the_end_gets_it_all_afterwards() {
+    let (report, _) = Join { net: Net(116), hold: LENGTH - 500_000, sized: false }.run().await;
+    assert_eq!((report.complete, report.nodes.len()), (5, 5), "{report:?}");
+    assert_eq!(report.nodes.iter().filter(|node| node.round == 2).count(), 3, "{report:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
