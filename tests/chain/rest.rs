@@ -118,12 +118,18 @@ struct Join {
     hold: u64,
     /// Whether it is known how long it will be.
     sized: bool,
+    /// How long it stands once all have joined.
+    stand: Duration,
 }
 
 impl Join {
+    fn new(net: Net, hold: u64) -> Join {
+        Join { net, hold, sized: true, stand: Duration::ZERO }
+    }
+
     /// Nodes 1 and 2 from the beginning on, 3 to 5 late; the report, and what was said.
     async fn run(self) -> (Report, Vec<String>) {
-        let Join { net, hold, sized } = self;
+        let Join { net, hold, sized, stand } = self;
         let folder = crate::harness::scratch();
         let (said, door) = (Said::default(), Door::default());
         let options = OfferOptions { nodes: Some(2), notes: notes(&said), ..net.offering() };
@@ -152,6 +158,7 @@ impl Join {
             nodes.push(node(host));
             eventually("it joins", || offer.progress().nodes.len() == usize::from(host)).await;
         }
+        tokio::time::sleep(stand).await;
         door.open();
         let report = ends(offer.wait()).await.unwrap();
         for (node, host) in nodes.into_iter().zip(1..) {
@@ -171,7 +178,7 @@ impl Join {
 async fn a_disk_joins_a_running_chain_and_gets_what_it_missed() {
     // Whoever comes before the first frame may have missed nothing.
     for (hold, net, parts) in [(10_000_000, Net(112), 3), (100, Net(113), 0)] {
-        let (report, said) = Join { net, hold, sized: true }.run().await;
+        let (report, said) = Join::new(net, hold).run().await;
         assert_eq!((report.complete, report.nodes.len()), (5, 5), "{report:?}");
         let later = report.nodes.iter().filter(|node| node.round > 1).count();
         assert!(if parts > 0 { later == parts } else { later <= 3 }, "{report:?}");
@@ -184,9 +191,18 @@ async fn a_disk_joins_a_running_chain_and_gets_what_it_missed() {
 /// A part begins at a multiple of 1 MiB: here behind the end, with nothing of the stream in it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_joins_close_to_the_end_gets_it_all_afterwards() {
-    let (report, _) = Join { net: Net(116), hold: LENGTH - 500_000, sized: false }.run().await;
+    let (report, _) = Join { sized: false, ..Join::new(Net(116), LENGTH - 500_000) }.run().await;
     assert_eq!((report.complete, report.nodes.len()), (5, 5), "{report:?}");
     assert_eq!(report.nodes.iter().filter(|node| node.round == 2).count(), 3, "{report:?}");
+}
+
+/// Who waits for its own beginning has nothing to pass on, and says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn disks_that_join_a_chain_that_stands_wait_with_it() {
+    let stand = Duration::from_millis(3500);
+    let (report, said) = Join { stand, ..Join::new(Net(117), 10_000_000) }.run().await;
+    assert_eq!(report.complete, 5, "{report:?}");
+    assert!(!said.iter().any(|line| line.contains("silent for ")), "{said:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -42,22 +42,46 @@ pub async fn feed(
         Err(fault) => return Err(fault.message),
         Ok(welcome) => welcome.at,
     };
-    // Who joins a running chain takes what comes next. One that has joined itself a moment ago waits for that, too.
-    let at = if at == ANYWHERE { store.begun().await } else { at };
-    if !store.change(|ledger| ledger.attach(node.position, node.epoch, at)) {
-        return Err(format!("wants the stream from {at}, which is not here any more"));
+    let joins = at == ANYWHERE;
+    if !joins && !store.change(|ledger| ledger.attach(node.position, node.epoch, at)) {
+        return Err(gone(at));
     }
-    let sent = AtomicU64::new(at);
-    run(stream, node, store, &sent)
+    let sent = AtomicU64::new(if joins { 0 } else { at });
+    run(stream, node, joins, store, &sent)
         .await
         .map_err(|error| format!("{error} at {}", format_size(sent.load(Ordering::Relaxed))))
 }
 
-async fn run(stream: Channel, node: &Node, store: &Store, sent: &AtomicU64) -> Result<(), WireError> {
-    let Channel { reader, writer } = stream;
+fn gone(at: u64) -> String {
+    format!("wants the stream from {at}, which is not here any more")
+}
+
+async fn run(stream: Channel, node: &Node, joins: bool, store: &Store, sent: &AtomicU64) -> Result<(), WireError> {
+    let Channel { reader, mut writer } = stream;
+    let send = async {
+        if joins {
+            sent.store(begin(&mut writer, node, store).await?, Ordering::Relaxed);
+        }
+        write(writer, store, sent).await
+    };
     tokio::select! {
         taken = hear(reader, node, store) => taken,
-        broken = write(writer, store, sent) => broken,
+        broken = send => broken,
+    }
+}
+
+/// Where the stream begins for a node that joins a running chain: with what comes next here. A place that joined a moment
+/// ago itself does not know that yet, and says meanwhile that it is there.
+async fn begin(writer: &mut WriteEnd, node: &Node, store: &Store) -> Result<u64, WireError> {
+    let at = loop {
+        match timeout(PING, store.begun()).await {
+            Ok(at) => break at,
+            Err(_) => writer.write_all(&frame::encode(Kind::Ping, 0, &[])).await?,
+        }
+    };
+    match store.change(|ledger| ledger.attach(node.position, node.epoch, at)) {
+        true => Ok(at),
+        false => Err(WireError::Io(std::io::Error::other(gone(at)))),
     }
 }
 
