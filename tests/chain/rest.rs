@@ -205,6 +205,44 @@ async fn disks_that_join_a_chain_that_stands_wait_with_it() {
     assert!(!said.iter().any(|line| line.contains("silent for ")), "{said:?}");
 }
 
+/// A slow disk that joins late leaves before the end: it comes back for that, and then for its beginning.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_may_come_back_twice() {
+    let net = Net(118);
+    let folder = crate::harness::scratch();
+    let (said, door) = (Said::default(), Door::default());
+    let options =
+        OfferOptions { nodes: Some(2), slow: Slow::Evict, buffer: 2 << 20, notes: notes(&said), ..net.offering() };
+    let offer = Offer::open(source(folder.path(), 4_000_000, &door), options).await.unwrap();
+    let kept = [Kept::default(), Kept::default()];
+    let receiving = |host| ReceiveOptions { buffer: 2 << 20, ..net.receiving(&offer, host) };
+    let early = [1, 2]
+        .map(|host: u8| tokio::spawn(receive(kept[usize::from(host) - 1].sink(), receiving(host), Cancel::new())));
+    eventually("the stream stands", || {
+        offer.progress().nodes.iter().filter(|node| node.bytes > 3_000_000).count() == 2
+    })
+    .await;
+    let image = folder.path().join("image");
+    std::fs::write(folder.path().join("slow"), "2").unwrap();
+    let sink = dd::into(&image, &dd::IntoOptions::default()).unwrap();
+    let options = ReceiveOptions { faults: Some(folder.path().to_path_buf()), ..receiving(3) };
+    let late = tokio::spawn(receive(Box::new(sink), options, Cancel::new()));
+    eventually("it joins", || offer.progress().nodes.len() == 3).await;
+    door.open();
+    let named = |words: &str| said.lock().unwrap().iter().any(|line| line.contains(words));
+    eventually("it leaves", || named("moved out of the chain at ")).await;
+    std::fs::remove_file(folder.path().join("slow")).unwrap();
+    let report = ends(offer.wait()).await.unwrap();
+    for task in early {
+        ends(task).await.unwrap().unwrap();
+    }
+    assert_eq!(ends(late).await.unwrap().unwrap().digest, report.digest);
+    assert!(kept.iter().all(|kept| kept.whole(LENGTH)) && std::fs::read(&image).unwrap() == bytes(LENGTH));
+    let node = report.nodes.iter().find(|node| node.name == "node3").unwrap();
+    assert!(report.complete == 3 && node.round == 3 && node.evicted.is_some(), "{report:?}");
+    net.clean().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_came_late_and_fails_costs_nobody_anything_and_is_named() {
     let net = Net(114);
