@@ -131,18 +131,19 @@ impl Join {
     async fn run(self) -> (Report, Vec<String>) {
         let Join { net, hold, sized, stand } = self;
         let folder = crate::harness::scratch();
+        let image = |host: u8| folder.path().join(format!("image{host}"));
+        // Every second disk was there and full of other things, the others are made anew. Now: a slow write would hold up
+        // the nodes.
+        for host in [2, 4] {
+            std::fs::write(image(host), vec![0xaa; LENGTH as usize + 5000]).unwrap();
+        }
         let (said, door) = (Said::default(), Door::default());
         let options = OfferOptions { nodes: Some(2), notes: notes(&said), ..net.offering() };
         let pattern = Pattern::held(LENGTH, hold, &door);
         let pattern = if sized { pattern } else { pattern.without_size() };
         let source = kar::kit::chain::spool(pattern, &folder.path().join("spool")).unwrap();
         let offer = Offer::open(Box::new(source), options).await.unwrap();
-        let image = |host: u8| folder.path().join(format!("image{host}"));
         let node = |host: u8| {
-            // Every second disk was there and full of other things, the others are made anew.
-            if host.is_multiple_of(2) {
-                std::fs::write(image(host), vec![0xaa; LENGTH as usize + 5000]).unwrap();
-            }
             let sink = dd::into(&image(host), &dd::IntoOptions::default()).unwrap();
             tokio::spawn(receive(Box::new(sink), net.receiving(&offer, host), Cancel::new()))
         };
@@ -223,7 +224,7 @@ async fn a_disk_may_come_back_twice() {
     })
     .await;
     let image = folder.path().join("image");
-    std::fs::write(folder.path().join("slow"), "2").unwrap();
+    std::fs::write(folder.path().join("slow"), "0.5").unwrap();
     let sink = dd::into(&image, &dd::IntoOptions::default()).unwrap();
     let options = ReceiveOptions { faults: Some(folder.path().to_path_buf()), ..receiving(3) };
     let late = tokio::spawn(receive(Box::new(sink), options, Cancel::new()));
@@ -277,7 +278,7 @@ async fn who_came_back_and_is_lost_before_its_turn_holds_up_nobody() {
     let options =
         OfferOptions { nodes: Some(3), slow: Slow::Evict, buffer: 2 << 20, notes: notes(&said), ..net.offering() };
     let offer = Offer::open(source(folder.path(), LENGTH - 1, &door), options).await.unwrap();
-    std::fs::write(folder.path().join("slow"), "2").unwrap();
+    std::fs::write(folder.path().join("slow"), "0.5").unwrap();
     let kept = [Kept::default(), Kept::default(), Kept::default()];
     let node = |host: u8| {
         let faults = (host == 2).then(|| folder.path().to_path_buf());
