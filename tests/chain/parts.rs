@@ -58,8 +58,8 @@ impl Pattern {
     }
 
     /// The same, of which nobody knows how long it will be.
-    pub fn without_size(self: Box<Pattern>) -> Box<Pattern> {
-        Box::new(Pattern { sized: false, ..*self })
+    pub fn without_size(self) -> Box<Pattern> {
+        Box::new(Pattern { sized: false, ..self })
     }
 
     pub fn failing(length: u64, at: u64) -> Box<Pattern> {
