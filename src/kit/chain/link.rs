@@ -12,7 +12,7 @@ use super::channel::{Channel, ReadEnd, WriteEnd};
 use super::chunk::Chunk;
 use super::frame::{self, Kind};
 use super::handshake::greet;
-use super::message::{ANYWHERE, Hello, Next as Node, Role};
+use super::message::{ANYWHERE, Child, Hello, Role};
 use super::proof::{Secret, nonce};
 use super::socket::connect;
 use super::store::{Next, Store};
@@ -25,7 +25,7 @@ use crate::host::format_size;
 /// # Errors
 /// Why they have not, with the position: `connection reset at 37 MiB`.
 pub async fn feed(
-    node: &Node,
+    node: &Child,
     session: &str,
     secret: &Secret,
     local: Option<IpAddr>,
@@ -56,7 +56,7 @@ fn gone(at: u64) -> String {
     format!("wants the stream from {at}, which is not here any more")
 }
 
-async fn run(stream: Channel, node: &Node, joins: bool, store: &Store, sent: &AtomicU64) -> Result<(), WireError> {
+async fn run(stream: Channel, node: &Child, joins: bool, store: &Store, sent: &AtomicU64) -> Result<(), WireError> {
     let Channel { reader, mut writer } = stream;
     let send = async {
         if joins {
@@ -72,7 +72,7 @@ async fn run(stream: Channel, node: &Node, joins: bool, store: &Store, sent: &At
 
 /// Where the stream begins for a node that joins a running chain: with what comes next here. A place that joined a moment
 /// ago itself does not know that yet, and says meanwhile that it is there.
-async fn begin(writer: &mut WriteEnd, node: &Node, store: &Store) -> Result<u64, WireError> {
+async fn begin(writer: &mut WriteEnd, node: &Child, store: &Store) -> Result<u64, WireError> {
     let at = loop {
         match timeout(PING, store.begun()).await {
             Ok(at) => break at,
@@ -86,7 +86,7 @@ async fn begin(writer: &mut WriteEnd, node: &Node, store: &Store) -> Result<u64,
 }
 
 /// Ends well when the node and all behind it have the whole stream.
-async fn hear(mut reader: ReadEnd, node: &Node, store: &Store) -> Result<(), WireError> {
+async fn hear(mut reader: ReadEnd, node: &Child, store: &Store) -> Result<(), WireError> {
     loop {
         let (header, _) = read_small(&mut reader, QUIET).await?;
         match header.kind {

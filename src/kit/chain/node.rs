@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
 
 use super::feeder::{Feeder, Over};
-use super::message::{Message, Next, Plan, State, Want, clean, few};
+use super::message::{Child, Message, Plan, State, Want, clean, few};
 use super::offer;
 use super::peer::{Peer, Said};
 use super::proof::Secret;
@@ -223,7 +223,7 @@ impl Node<'_> {
         Ok(false)
     }
 
-    fn feed(&mut self, seq: u64, next: Vec<Next>) {
+    fn feed(&mut self, seq: u64, next: Vec<Child>) {
         self.seq = seq;
         self.feeder.feed(next);
     }

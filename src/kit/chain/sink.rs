@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::message::Want;
-use super::parts::{Over, Parts};
+use super::parts::{Ended, Parts};
 use super::store::{Next, Store};
 use super::unpack::Unpack;
 use super::wedge;
@@ -210,12 +210,12 @@ fn feed(sink: &mut dyn Sink, store: &Store, seen: &Seen) -> Result<Taken> {
                     parts.begin(end.length);
                 }
                 match parts.over(&end)? {
-                    Over::Whole(digest) => {
+                    Ended::Whole(digest) => {
                         seen.finishing.store(true, Ordering::Relaxed);
                         let delivered = sink.finish()?;
                         return Ok(Taken { delivered, bytes: parts.length(&end), digest });
                     }
-                    Over::Missing(until) => {
+                    Ended::Missing(until) => {
                         let turns = store.turns();
                         seen.missing.store(until.unwrap_or(ALL), Ordering::SeqCst);
                         store.wait_again(turns)?;
