@@ -39,6 +39,7 @@ mod pool;
 mod proof;
 mod reader;
 mod receive;
+mod record;
 mod report;
 mod rounds;
 pub mod seal;
