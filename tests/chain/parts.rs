@@ -13,6 +13,8 @@ use tokio::task::JoinHandle;
 /// As long as anything may take on a busy machine; no test waits so long when all is well.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+pub const TOKEN: &str = "open sesame";
+
 /// Bytes that tell where they are.
 pub fn pattern(at: u64) -> u8 {
     (at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8
@@ -191,6 +193,15 @@ impl Net {
             timeout: PATIENCE,
             ..ReceiveOptions::new(Target::Server(offer.address().to_string(), None))
         }
+    }
+
+    /// The same for a session that is encrypted.
+    pub fn sealed_offering(self) -> OfferOptions {
+        OfferOptions { token: Some(TOKEN.into()), encrypt: true, ..self.offering() }
+    }
+
+    pub fn sealed_receiving(self, offer: &Offer, host: u8) -> ReceiveOptions {
+        ReceiveOptions { token: Some(TOKEN.into()), encrypt: true, ..self.receiving(offer, host) }
     }
 
     pub fn node(self, offer: &Offer, host: u8, sink: Box<dyn Sink>) -> JoinHandle<Result<NodeReport>> {

@@ -1,18 +1,19 @@
 //! Nodes that get the stream in two parts: moved out of the chain for their slow sink, or joining it while it runs.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kar::host::{Cancel, Fault, Result};
+use kar::host::Cancel;
 use kar::kit::chain::frame::CHUNK;
 use kar::kit::chain::{Notes, Offer, OfferOptions, Phase, ReceiveOptions, Report, Slow, receive};
 use kar::kit::dd;
-use kar::kit::stream::{Delivered, Sink};
 
 use crate::parts::{Door, Kept, Net, Pattern, bytes, ends, eventually};
 
 const LENGTH: u64 = 24_000_001;
+/// Small, so that others soon wait for a slow sink.
+const BUFFER: u64 = 2 << 20;
 
 type Said = Arc<Mutex<Vec<String>>>;
 
@@ -21,32 +22,15 @@ fn notes(said: &Said) -> Notes {
     Arc::new(move |_, text| said.lock().unwrap().push(text.into()))
 }
 
-/// A sink that takes 2 MB/s as long as it is told to.
-struct Slowed(Box<dyn Sink>, Arc<AtomicBool>);
-
-impl Sink for Slowed {
-    fn describe(&self) -> String {
-        "a slow sink".into()
-    }
-
-    fn write(&mut self, data: &[u8]) -> Result<()> {
-        if self.1.load(Ordering::SeqCst) {
-            std::thread::sleep(Duration::from_secs_f64(data.len() as f64 / 2e6));
-        }
-        self.0.write(data)
-    }
-
-    fn finish(&mut self) -> Result<Delivered> {
-        self.0.finish()
-    }
-
-    fn abort(&mut self, why: &Fault) {
-        self.0.abort(why);
-    }
+/// The sink of who has its faults in this folder takes 0.5 MB/s, until the file is gone.
+fn slow(folder: &Path) -> PathBuf {
+    let file = folder.join("slow");
+    std::fs::write(&file, "0.5").unwrap();
+    file
 }
 
 /// A source that can be read again, and waits at a door the first time.
-fn source(folder: &std::path::Path, at: u64, door: &Door) -> Box<dyn kar::kit::stream::Source> {
+fn source(folder: &Path, at: u64, door: &Door) -> Box<dyn kar::kit::stream::Source> {
     Box::new(kar::kit::chain::spool(Pattern::held(LENGTH, at, door), &folder.join("spool")).unwrap())
 }
 
@@ -58,32 +42,24 @@ async fn a_slow_node_leaves_and_is_served_afterwards() {
     let options = OfferOptions {
         nodes: Some(3),
         slow: Slow::Evict,
-        buffer: 2 << 20,
+        buffer: BUFFER,
         notes: notes(&said),
-        token: Some("t".into()),
-        encrypt: true,
-        ..net.offering()
+        ..net.sealed_offering()
     };
     let door = Door::default();
     door.open();
     let offer = Offer::open(source(folder.path(), 0, &door), options).await.unwrap();
     let kept = [Kept::default(), Kept::default(), Kept::default()];
-    let slow = Arc::new(AtomicBool::new(true));
-    let receiving = |host| ReceiveOptions {
-        buffer: 2 << 20,
-        token: Some("t".into()),
-        encrypt: true,
-        ..net.receiving(&offer, host)
-    };
+    let slow = slow(folder.path());
     let node = |host: u8| {
-        let own = &kept[usize::from(host) - 1];
-        let sink = if host == 2 { Box::new(Slowed(own.sink(), slow.clone())) } else { own.sink() };
-        tokio::spawn(receive(sink, receiving(host), Cancel::new()))
+        let faults = (host == 2).then(|| folder.path().to_path_buf());
+        let options = ReceiveOptions { buffer: BUFFER, faults, ..net.sealed_receiving(&offer, host) };
+        tokio::spawn(receive(kept[usize::from(host) - 1].sink(), options, Cancel::new()))
     };
     let nodes = [node(1), node(2), node(3)];
     eventually("the others have it all", || kept[0].finished() && kept[2].finished()).await;
     assert!(!kept[1].finished(), "nobody waited for it");
-    slow.store(false, Ordering::SeqCst);
+    std::fs::remove_file(slow).unwrap();
     let report = ends(offer.wait()).await.unwrap();
     for node in nodes {
         assert_eq!(ends(node).await.unwrap().unwrap().digest, report.digest);
@@ -213,10 +189,10 @@ async fn a_disk_may_come_back_twice() {
     let folder = crate::harness::scratch();
     let (said, door) = (Said::default(), Door::default());
     let options =
-        OfferOptions { nodes: Some(2), slow: Slow::Evict, buffer: 2 << 20, notes: notes(&said), ..net.offering() };
+        OfferOptions { nodes: Some(2), slow: Slow::Evict, buffer: BUFFER, notes: notes(&said), ..net.offering() };
     let offer = Offer::open(source(folder.path(), 4_000_000, &door), options).await.unwrap();
     let kept = [Kept::default(), Kept::default()];
-    let receiving = |host| ReceiveOptions { buffer: 2 << 20, ..net.receiving(&offer, host) };
+    let receiving = |host| ReceiveOptions { buffer: BUFFER, ..net.receiving(&offer, host) };
     let early = [1, 2]
         .map(|host: u8| tokio::spawn(receive(kept[usize::from(host) - 1].sink(), receiving(host), Cancel::new())));
     eventually("the stream stands", || {
@@ -224,7 +200,7 @@ async fn a_disk_may_come_back_twice() {
     })
     .await;
     let image = folder.path().join("image");
-    std::fs::write(folder.path().join("slow"), "0.5").unwrap();
+    let slow = slow(folder.path());
     let sink = dd::into(&image, &dd::IntoOptions::default()).unwrap();
     let options = ReceiveOptions { faults: Some(folder.path().to_path_buf()), ..receiving(3) };
     let late = tokio::spawn(receive(Box::new(sink), options, Cancel::new()));
@@ -232,7 +208,7 @@ async fn a_disk_may_come_back_twice() {
     door.open();
     let named = |words: &str| said.lock().unwrap().iter().any(|line| line.contains(words));
     eventually("it leaves", || named("moved out of the chain at ")).await;
-    std::fs::remove_file(folder.path().join("slow")).unwrap();
+    std::fs::remove_file(slow).unwrap();
     let report = ends(offer.wait()).await.unwrap();
     for task in early {
         ends(task).await.unwrap().unwrap();
@@ -276,13 +252,13 @@ async fn who_came_back_and_is_lost_before_its_turn_holds_up_nobody() {
     let folder = crate::harness::scratch();
     let (said, door) = (Said::default(), Door::default());
     let options =
-        OfferOptions { nodes: Some(3), slow: Slow::Evict, buffer: 2 << 20, notes: notes(&said), ..net.offering() };
+        OfferOptions { nodes: Some(3), slow: Slow::Evict, buffer: BUFFER, notes: notes(&said), ..net.offering() };
     let offer = Offer::open(source(folder.path(), LENGTH - 1, &door), options).await.unwrap();
-    std::fs::write(folder.path().join("slow"), "0.5").unwrap();
+    slow(folder.path());
     let kept = [Kept::default(), Kept::default(), Kept::default()];
     let node = |host: u8| {
         let faults = (host == 2).then(|| folder.path().to_path_buf());
-        let options = ReceiveOptions { buffer: 2 << 20, faults, ..net.receiving(&offer, host) };
+        let options = ReceiveOptions { buffer: BUFFER, faults, ..net.receiving(&offer, host) };
         tokio::spawn(receive(kept[usize::from(host) - 1].sink(), options, Cancel::new()))
     };
     let [first, second, third] = [node(1), node(2), node(3)];
