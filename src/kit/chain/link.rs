@@ -44,16 +44,12 @@ pub async fn feed(
     };
     let joins = at == ANYWHERE;
     if !joins && !store.change(|ledger| ledger.attach(node.position, node.epoch, at)) {
-        return Err(gone(at));
+        return Err(format!("wants the stream from {at}, which is not here any more"));
     }
     let sent = AtomicU64::new(if joins { 0 } else { at });
     run(stream, node, joins, store, &sent)
         .await
         .map_err(|error| format!("{error} at {}", format_size(sent.load(Ordering::Relaxed))))
-}
-
-fn gone(at: u64) -> String {
-    format!("wants the stream from {at}, which is not here any more")
 }
 
 async fn run(stream: Channel, node: &Child, joins: bool, store: &Store, sent: &AtomicU64) -> Result<(), WireError> {
@@ -73,16 +69,11 @@ async fn run(stream: Channel, node: &Child, joins: bool, store: &Store, sent: &A
 /// Where the stream begins for a node that joins a running chain: with what comes next here. A place that joined a moment
 /// ago itself does not know that yet, and says meanwhile that it is there.
 async fn begin(writer: &mut WriteEnd, node: &Child, store: &Store) -> Result<u64, WireError> {
-    let at = loop {
-        match timeout(PING, store.begun()).await {
-            Ok(at) => break at,
-            Err(_) => writer.write_all(&frame::encode(Kind::Ping, 0, &[])).await?,
-        }
-    };
-    match store.change(|ledger| ledger.attach(node.position, node.epoch, at)) {
-        true => Ok(at),
-        false => Err(WireError::Io(std::io::Error::other(gone(at)))),
+    while timeout(PING, store.begun()).await.is_err() {
+        writer.write_all(&frame::encode(Kind::Ping, 0, &[])).await?;
     }
+    let joined = store.change(|ledger| ledger.join(node.position, node.epoch));
+    joined.ok_or_else(|| WireError::Io(std::io::Error::other("another link feeds it by now")))
 }
 
 /// Ends well when the node and all behind it have the whole stream.
