@@ -4,21 +4,41 @@ use std::process::{Child, Command, Stdio};
 
 use kar::host::Cancel;
 use kar::kit::chain::{ReceiveOptions, Target, receive};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
+use crate::harness::netns;
 use crate::parts::{Door, Kept, Net, PATIENCE, Pattern, ends, eventually};
 
 const LENGTH: u64 = 12_000_001;
-pub const ROLE: &str = "KAR_TEST_CHAIN_ROLE";
+const ROLE: &str = "KAR_TEST_CHAIN_ROLE";
 
 /// This test binary again, as a node or server of its own; killed at the end of the test at the latest.
-struct Process(Child);
+pub struct Process(Child);
 
 impl Process {
     fn start(role: &str, words: &[String]) -> Process {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--ignored", "--exact", "children::process"]);
-        command.env(ROLE, format!("{role} {}", words.join(" ")));
+        let command = Command::new(std::env::current_exe().unwrap());
+        Process::spawn(command, &format!("{role} {}", words.join(" ")))
+    }
+
+    /// The same on a machine of a net.
+    pub fn inside(net: &netns::Net, node: usize, role: &str) -> Process {
+        Process::spawn(net.command(node, std::env::current_exe().unwrap().to_str().unwrap()), role)
+    }
+
+    fn spawn(mut command: Command, role: &str) -> Process {
+        command.args(["--ignored", "--exact", "children::process"]).env(ROLE, role);
         Process(command.stdout(Stdio::null()).spawn().unwrap())
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.0.id() as i32), signal).unwrap();
+    }
+
+    /// Whether it ends well.
+    pub fn ends_well(&mut self) -> bool {
+        self.0.wait().unwrap().success()
     }
 
     fn kill(&mut self) {

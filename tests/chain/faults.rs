@@ -8,15 +8,14 @@
 //! ```
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use kar::host::{Cancel, Fault, Result};
 use kar::kit::chain::{Offer, OfferOptions, ReceiveOptions, Report, Target, receive};
 use kar::kit::stream::{Delivered, Sink, Source};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
+use crate::children::Process;
 use crate::harness::{netns, scratch};
 use crate::parts::{Door, PATIENCE, ends, pattern};
 
@@ -49,11 +48,10 @@ impl Source for Flow {
     }
 }
 
-/// Compares what comes; stops or slows down where a file says so.
+/// Compares what comes.
 struct Check {
     at: u64,
     folder: std::path::PathBuf,
-    cancel: Cancel,
 }
 
 impl Sink for Check {
@@ -61,17 +59,7 @@ impl Sink for Check {
         "a checked sink".into()
     }
 
-    fn heed(&mut self, cancel: &Cancel) {
-        self.cancel = cancel.clone();
-    }
-
     fn write(&mut self, data: &[u8]) -> Result<()> {
-        while self.folder.join("wedge").exists() && !self.cancel.is_set() {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        if self.folder.join("slow").exists() {
-            std::thread::sleep(Duration::from_secs_f64(data.len() as f64 / 2e6));
-        }
         assert!(data.iter().zip(self.at..).all(|(byte, at)| *byte == pattern(at)), "other bytes near {}", self.at);
         self.at += data.len() as u64;
         Ok(())
@@ -86,15 +74,16 @@ impl Sink for Check {
     fn abort(&mut self, _: &Fault) {}
 }
 
-/// The body of a node's process: `at`, its folder, has its outcome afterwards.
+/// The body of a node's process: its folder says what goes wrong there, and has its outcome afterwards.
 pub async fn node(server: &str, folder: &str) {
     let folder = Path::new(folder).to_path_buf();
     let options = ReceiveOptions {
         timeout: PATIENCE,
         buffer: BUFFER,
+        faults: Some(folder.clone()),
         ..ReceiveOptions::new(Target::Server(server.into(), None))
     };
-    let sink = Check { at: 0, folder: folder.clone(), cancel: Cancel::new() };
+    let sink = Check { at: 0, folder: folder.clone() };
     let outcome = match receive(Box::new(sink), options, Cancel::new()).await {
         Ok(report) => format!("whole {}", report.bytes),
         Err(fault) => fault.to_string(),
@@ -127,7 +116,7 @@ fn parse(script: &str) -> Vec<Line> {
 struct Room {
     net: netns::Net,
     folder: tempfile::TempDir,
-    nodes: Vec<Child>,
+    nodes: Vec<Process>,
 }
 
 impl Room {
@@ -136,7 +125,7 @@ impl Room {
     }
 
     fn signal(&self, node: usize, signal: Signal) {
-        kill(Pid::from_raw(self.nodes[node - 1].id() as i32), signal).unwrap();
+        self.nodes[node - 1].signal(signal);
     }
 
     fn fault(&self, line: &Line) {
@@ -145,17 +134,8 @@ impl Room {
             "freeze" => self.signal(line.node, Signal::SIGSTOP),
             "thaw" => self.signal(line.node, Signal::SIGCONT),
             "cut" => drop(self.net.run(line.node + 1, "ip", &["link", "set", "eth0", "down"])),
-            "wedge" | "slow" => std::fs::write(self.node(line.node).join(&line.verb), "").unwrap(),
+            "wedge" | "slow" => std::fs::write(self.node(line.node).join(&line.verb), "2").unwrap(),
             other => panic!("no fault: {other}"),
-        }
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        for node in &mut self.nodes {
-            let _ = node.kill();
-            let _ = node.wait();
         }
     }
 }
@@ -174,10 +154,8 @@ fn play(name: &str, count: usize, arity: usize, script: &str) -> (Report, Room) 
     let server = format!("{}:{}", room.net.address(1), offer.address().port());
     for node in 1..=count {
         std::fs::create_dir(room.node(node)).unwrap();
-        let mut command: Command = room.net.command(node + 1, std::env::current_exe().unwrap().to_str().unwrap());
-        command.args(["--ignored", "--exact", "children::process"]).stdout(Stdio::null());
-        command.env(crate::children::ROLE, format!("faulty {server} {}", room.node(node).display()));
-        room.nodes.push(command.spawn().unwrap());
+        let role = format!("faulty {server} {}", room.node(node).display());
+        room.nodes.push(Process::inside(&room.net, node + 1, &role));
     }
     let until = Instant::now() + PATIENCE;
     for line in &lines {

@@ -1,21 +1,12 @@
 //! On a real network of namespaces: found by broadcast, fed over the wire, one node lost on the way.
 
-use std::process::{Child, Command, Stdio};
-
+use crate::children::Process;
 use crate::harness::netns;
 use crate::parts::{Door, PATIENCE, Pattern, eventually};
 
 use kar::kit::chain::{Offer, OfferOptions};
 
 const LENGTH: u64 = 12_000_001;
-
-/// This test binary inside a node of the net.
-fn child(net: &netns::Net, node: usize, role: &str) -> Child {
-    let mut command: Command = net.command(node, std::env::current_exe().unwrap().to_str().unwrap());
-    command.args(["--ignored", "--exact", "children::process"]);
-    command.env(crate::children::ROLE, role).stdout(Stdio::null());
-    command.spawn().unwrap()
-}
 
 #[test]
 fn machines_find_each_other_by_broadcast() {
@@ -31,7 +22,8 @@ fn machines_find_each_other_by_broadcast() {
         let offer = runtime.block_on(Offer::open(source, options)).unwrap();
         (runtime, offer)
     });
-    let mut nodes: Vec<Child> = (2..=4).map(|node| child(&net, node, &format!("named {session}"))).collect();
+    let role = format!("named {session}");
+    let mut nodes: Vec<Process> = (2..=4).map(|node| Process::inside(&net, node, &role)).collect();
     runtime.block_on(eventually("bytes arrive", || {
         offer.progress().nodes.iter().filter(|node| node.bytes > 0).count() == 3
     }));
@@ -45,9 +37,9 @@ fn machines_find_each_other_by_broadcast() {
     let words = format!("1 of 3 nodes have no complete copy: {} vanished: silent for 2.5s", net.address(4));
     assert!(fault.message.starts_with(&words), "{}", fault.message);
     for node in &mut nodes[..2] {
-        assert!(node.wait().unwrap().success(), "its copy is whole");
+        assert!(node.ends_well(), "its copy is whole");
     }
-    assert!(!nodes[2].wait().unwrap().success(), "the server is gone for it");
+    assert!(!nodes[2].ends_well(), "the server is gone for it");
     drop(offer);
     runtime.shutdown_timeout(PATIENCE);
 }
@@ -65,11 +57,11 @@ fn machines_find_each_other_by_ipv6() {
         let offer = runtime.block_on(Offer::open(Pattern::of(LENGTH), options)).unwrap();
         (runtime, offer)
     });
-    let nodes: Vec<Child> = (2..=4).map(|node| child(&net, node, "named six")).collect();
+    let nodes: Vec<Process> = (2..=4).map(|node| Process::inside(&net, node, "named six")).collect();
     let report = runtime.block_on(crate::parts::ends(offer.wait())).unwrap();
     assert!(report.nodes.iter().all(|node| node.address.starts_with("fe80:")), "{report:?}");
     for mut node in nodes {
-        assert!(node.wait().unwrap().success(), "its copy is whole");
+        assert!(node.ends_well(), "its copy is whole");
     }
     drop(offer);
     runtime.shutdown_timeout(PATIENCE);
@@ -101,12 +93,12 @@ fn a_session_is_found_on_whichever_card_has_it() {
         let offer = runtime.block_on(Offer::open(Pattern::of(LENGTH), options)).unwrap();
         (runtime, offer)
     });
-    let nodes: Vec<Child> = [2, 3].map(|node| child(&net, node, "named cards")).into();
+    let nodes = [2, 3].map(|node| Process::inside(&net, node, "named cards"));
     let report = runtime.block_on(crate::parts::ends(offer.wait())).unwrap();
     let addresses: Vec<&str> = report.nodes.iter().map(|node| node.address.as_str()).collect();
     assert_eq!(addresses, ["10.77.0.2", "10.78.0.3"]);
     for mut node in nodes {
-        assert!(node.wait().unwrap().success(), "its copy is whole");
+        assert!(node.ends_well(), "its copy is whole");
     }
     drop(offer);
     runtime.shutdown_timeout(PATIENCE);

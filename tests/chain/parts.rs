@@ -13,6 +13,8 @@ use tokio::task::JoinHandle;
 /// As long as anything may take on a busy machine; no test waits so long when all is well.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+pub const TOKEN: &str = "open sesame";
+
 /// Bytes that tell where they are.
 pub fn pattern(at: u64) -> u8 {
     (at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8
@@ -42,6 +44,7 @@ impl Door {
 /// `length` bytes of the pattern; waits at a door or fails at an offset.
 pub struct Pattern {
     length: u64,
+    sized: bool,
     at: u64,
     hold: Option<(u64, Door)>,
     fail: Option<u64>,
@@ -49,15 +52,20 @@ pub struct Pattern {
 
 impl Pattern {
     pub fn of(length: u64) -> Box<Pattern> {
-        Box::new(Pattern { length, at: 0, hold: None, fail: None })
+        Box::new(Pattern { length, sized: true, at: 0, hold: None, fail: None })
     }
 
     pub fn held(length: u64, at: u64, door: &Door) -> Box<Pattern> {
-        Box::new(Pattern { length, at: 0, hold: Some((at, door.clone())), fail: None })
+        Box::new(Pattern { length, sized: true, at: 0, hold: Some((at, door.clone())), fail: None })
+    }
+
+    /// The same, of which nobody knows how long it will be.
+    pub fn without_size(self) -> Box<Pattern> {
+        Box::new(Pattern { sized: false, ..self })
     }
 
     pub fn failing(length: u64, at: u64) -> Box<Pattern> {
-        Box::new(Pattern { length, at: 0, hold: None, fail: Some(at) })
+        Box::new(Pattern { length, sized: true, at: 0, hold: None, fail: Some(at) })
     }
 }
 
@@ -67,7 +75,7 @@ impl Source for Pattern {
     }
 
     fn size(&self) -> Option<u64> {
-        Some(self.length)
+        self.sized.then_some(self.length)
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
@@ -185,6 +193,15 @@ impl Net {
             timeout: PATIENCE,
             ..ReceiveOptions::new(Target::Server(offer.address().to_string(), None))
         }
+    }
+
+    /// The same for a session that is encrypted.
+    pub fn sealed_offering(self) -> OfferOptions {
+        OfferOptions { token: Some(TOKEN.into()), encrypt: true, ..self.offering() }
+    }
+
+    pub fn sealed_receiving(self, offer: &Offer, host: u8) -> ReceiveOptions {
+        ReceiveOptions { token: Some(TOKEN.into()), encrypt: true, ..self.receiving(offer, host) }
     }
 
     pub fn node(self, offer: &Offer, host: u8, sink: Box<dyn Sink>) -> JoinHandle<Result<NodeReport>> {

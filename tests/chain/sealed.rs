@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use kar::host::Cancel;
+use kar::host::{Cancel, Result};
 use kar::kit::chain::frame::{self, HEADER};
 use kar::kit::chain::message::{Hello, Message, Role};
 use kar::kit::chain::{
@@ -11,24 +11,17 @@ use kar::kit::chain::{
 };
 use tokio::task::JoinHandle;
 
-use crate::parts::{Door, Kept, Net, PATIENCE, Pattern, ends, eventually, listening_on};
+use crate::parts::{Door, Kept, Net, PATIENCE, Pattern, TOKEN, ends, eventually, listening_on};
 
 const LENGTH: u64 = 6_000_001;
-const TOKEN: &str = "open sesame";
 
 fn offering(net: Net, nodes: usize) -> OfferOptions {
-    OfferOptions { nodes: Some(nodes), token: Some(TOKEN.into()), encrypt: true, ..net.offering() }
+    OfferOptions { nodes: Some(nodes), ..net.sealed_offering() }
 }
 
-fn receiving(net: Net, offer: &Offer, host: u8) -> ReceiveOptions {
-    ReceiveOptions { token: Some(TOKEN.into()), encrypt: true, ..net.receiving(offer, host) }
-}
-
-type Task = JoinHandle<kar::host::Result<NodeReport>>;
-
-fn node(net: Net, offer: &Offer, host: u8) -> (Kept, Task) {
+fn node(net: Net, offer: &Offer, host: u8) -> (Kept, JoinHandle<Result<NodeReport>>) {
     let kept = Kept::default();
-    let task = tokio::spawn(receive(kept.sink(), receiving(net, offer, host), Cancel::new()));
+    let task = tokio::spawn(receive(kept.sink(), net.sealed_receiving(offer, host), Cancel::new()));
     (kept, task)
 }
 
@@ -124,7 +117,8 @@ async fn without_the_token_there_is_no_session() {
 
     let plain = OfferOptions { token: Some(TOKEN.into()), ..net.offering() };
     let offer = Offer::open(Pattern::of(10), plain).await.unwrap();
-    let fault = ends(receive(Kept::default().sink(), receiving(net, &offer, 1), Cancel::new())).await.unwrap_err();
+    let fault =
+        ends(receive(Kept::default().sink(), net.sealed_receiving(&offer, 1), Cancel::new())).await.unwrap_err();
     assert_eq!(fault.kind, "chain.encrypt", "{fault}");
     let nobody = OfferOptions { token: None, ..offering(net, 1) };
     assert_eq!(Offer::open(Pattern::of(10), nobody).await.err().unwrap().kind, "chain.option");

@@ -11,7 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use super::seal::{Opening, SealError, Sealed, Sealing, accept, connect};
+use super::record::{Opening, Sealing};
+use super::seal::{SealError, Sealed, accept, connect};
 
 /// The receiving end of a connection.
 pub struct Reader<R> {

@@ -10,7 +10,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::lane::Lane;
 use super::link;
-use super::message::Next;
+use super::message::Child;
 use super::proof::Secret;
 use super::store::Store;
 
@@ -61,7 +61,7 @@ impl Feeder {
     }
 
     /// From now on these are fed and nobody else.
-    pub fn feed(&mut self, next: Vec<Next>) {
+    pub fn feed(&mut self, next: Vec<Child>) {
         let wanted: Vec<(usize, u64)> = next.iter().map(|next| (next.position, next.epoch)).collect();
         self.store.change(|ledger| ledger.feed(&wanted));
         self.links.retain(|position, (epoch, task)| {

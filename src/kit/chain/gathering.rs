@@ -9,7 +9,7 @@ use tokio::time::sleep_until;
 use super::channel::Channel;
 use super::gate::Arrival;
 use super::member::Member;
-use super::message::{Message, Next, Plan, Want, clean};
+use super::message::{Child, Message, Plan, Want, clean};
 use super::peer::{Peer, Said};
 use super::report::Phase;
 use super::session::{Event, Session, stopped};
@@ -179,12 +179,12 @@ impl Session {
     }
 
     /// Whom `position` feeds as of now; the server is 0.
-    pub(super) fn next(&self, position: usize) -> Vec<Next> {
+    pub(super) fn next(&self, position: usize) -> Vec<Child> {
         let children = self.tree.children(position).into_iter();
         children
             .map(|(position, epoch, tries)| {
                 let member = &self.members[position - 1];
-                Next { position, address: member.data, key: member.key.clone(), epoch, tries }
+                Child { position, address: member.data, key: member.key.clone(), epoch, tries }
             })
             .collect()
     }

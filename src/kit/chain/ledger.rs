@@ -88,12 +88,12 @@ impl Ledger {
     }
 
     /// From now on these are fed, over links of these epochs. Who comes in the place of somebody gets its pin: that was
-    /// the position of the last of all behind it.
+    /// the position of the last of all behind it. That the stream is over each says itself: it may have joined just now.
     pub fn feed(&mut self, wanted: &[(usize, u64)]) {
         let inherited = self.acked();
         let before = std::mem::take(&mut self.slots);
         for (position, epoch) in wanted {
-            let (pin, had) = before.get(position).map_or((inherited, 0), |slot| (slot.pin, slot.had));
+            let (pin, had) = before.get(position).map_or((inherited.min(self.high), 0), |slot| (slot.pin, slot.had));
             self.slots.insert(*position, Slot { epoch: *epoch, pin, had });
         }
     }
@@ -107,6 +107,14 @@ impl Ledger {
             }
             None => false,
         }
+    }
+
+    /// A link was made to `position`, which joined late and takes what comes next: where that is. Neither it nor anybody behind
+    /// it wants what is before. Were that kept for it, a full place would wait for who waits for this place.
+    pub fn join(&mut self, position: usize, epoch: u64) -> Option<u64> {
+        let slot = self.slots.get_mut(&position).filter(|slot| slot.epoch == epoch)?;
+        (slot.pin, slot.had) = (slot.pin.max(self.high), self.high);
+        Some(self.high)
     }
 
     /// A node says that it and all behind it have received what is before `to`. Whether that was news.
@@ -166,6 +174,28 @@ mod tests {
         assert_eq!((ledger.acked(), ledger.trim()), (100, 0));
         ledger.drop_sink();
         assert_eq!(ledger.trim(), 100);
+    }
+
+    #[test]
+    fn who_joins_late_is_kept_nothing_from_before() {
+        let mut ledger = Ledger::new(false);
+        ledger.feed(&[(1, 1)]);
+        ledger.receive(100);
+        // 1 is gone, 2 joined behind it a moment ago.
+        ledger.feed(&[(2, 2)]);
+        assert_eq!((ledger.join(2, 1), ledger.trim()), (None, 0));
+        assert_eq!((ledger.join(2, 2), ledger.trim()), (Some(100), 100));
+    }
+
+    #[test]
+    fn who_joins_at_the_end_has_yet_to_hear_of_it() {
+        let mut ledger = Ledger::new(false);
+        ledger.receive(10);
+        ledger.finish();
+        assert!(ledger.drained());
+        ledger.feed(&[(2, 1)]);
+        assert_eq!((ledger.join(2, 1), ledger.drained()), (Some(10), false));
+        assert!(ledger.ack(2, 1, 11) && ledger.drained());
     }
 
     /// Nobody acknowledges what was never sent.

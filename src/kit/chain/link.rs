@@ -12,7 +12,7 @@ use super::channel::{Channel, ReadEnd, WriteEnd};
 use super::chunk::Chunk;
 use super::frame::{self, Kind};
 use super::handshake::greet;
-use super::message::{ANYWHERE, Hello, Next as Node, Role};
+use super::message::{ANYWHERE, Child, Hello, Role};
 use super::proof::{Secret, nonce};
 use super::socket::connect;
 use super::store::{Next, Store};
@@ -25,7 +25,7 @@ use crate::host::format_size;
 /// # Errors
 /// Why they have not, with the position: `connection reset at 37 MiB`.
 pub async fn feed(
-    node: &Node,
+    node: &Child,
     session: &str,
     secret: &Secret,
     local: Option<IpAddr>,
@@ -42,27 +42,42 @@ pub async fn feed(
         Err(fault) => return Err(fault.message),
         Ok(welcome) => welcome.at,
     };
-    // Who joins a running chain takes what comes next. One that has joined itself a moment ago waits for that, too.
-    let at = if at == ANYWHERE { store.begun().await } else { at };
-    if !store.change(|ledger| ledger.attach(node.position, node.epoch, at)) {
+    let joins = at == ANYWHERE;
+    if !joins && !store.change(|ledger| ledger.attach(node.position, node.epoch, at)) {
         return Err(format!("wants the stream from {at}, which is not here any more"));
     }
-    let sent = AtomicU64::new(at);
-    run(stream, node, store, &sent)
+    let sent = AtomicU64::new(if joins { 0 } else { at });
+    run(stream, node, joins, store, &sent)
         .await
         .map_err(|error| format!("{error} at {}", format_size(sent.load(Ordering::Relaxed))))
 }
 
-async fn run(stream: Channel, node: &Node, store: &Store, sent: &AtomicU64) -> Result<(), WireError> {
-    let Channel { reader, writer } = stream;
+async fn run(stream: Channel, node: &Child, joins: bool, store: &Store, sent: &AtomicU64) -> Result<(), WireError> {
+    let Channel { reader, mut writer } = stream;
+    let send = async {
+        if joins {
+            sent.store(begin(&mut writer, node, store).await?, Ordering::Relaxed);
+        }
+        write(writer, store, sent).await
+    };
     tokio::select! {
         taken = hear(reader, node, store) => taken,
-        broken = write(writer, store, sent) => broken,
+        broken = send => broken,
     }
 }
 
+/// Where the stream begins for a node that joins a running chain: with what comes next here. A place that joined a moment
+/// ago itself does not know that yet, and says meanwhile that it is there.
+async fn begin(writer: &mut WriteEnd, node: &Child, store: &Store) -> Result<u64, WireError> {
+    while timeout(PING, store.begun()).await.is_err() {
+        writer.write_all(&frame::encode(Kind::Ping, 0, &[])).await?;
+    }
+    let joined = store.change(|ledger| ledger.join(node.position, node.epoch));
+    joined.ok_or_else(|| WireError::Io(std::io::Error::other("another link feeds it by now")))
+}
+
 /// Ends well when the node and all behind it have the whole stream.
-async fn hear(mut reader: ReadEnd, node: &Node, store: &Store) -> Result<(), WireError> {
+async fn hear(mut reader: ReadEnd, node: &Child, store: &Store) -> Result<(), WireError> {
     loop {
         let (header, _) = read_small(&mut reader, QUIET).await?;
         match header.kind {

@@ -34,7 +34,7 @@ pub enum Message {
     /// Server to node: feed these and nobody else.
     Feed {
         seq: u64,
-        next: Vec<Next>,
+        next: Vec<Child>,
     },
     /// Node to server: my sink failed; I go on relaying.
     Trouble {
@@ -183,7 +183,7 @@ pub struct Plan {
     /// Known only to the server, this node and whoever feeds it.
     pub key: String,
     pub seq: u64,
-    pub next: Vec<Next>,
+    pub next: Vec<Child>,
     /// The chain runs already: whatever its feeder sends first is where the stream begins for it.
     #[serde(default)]
     pub late: bool,
@@ -194,7 +194,7 @@ pub const ANYWHERE: u64 = u64::MAX;
 
 /// A node to feed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Next {
+pub struct Child {
     pub position: usize,
     pub address: SocketAddr,
     pub key: String,

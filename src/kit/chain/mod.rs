@@ -9,6 +9,7 @@
 //! Everybody keeps what anybody behind has not received ([`ledger`]). The server decides who feeds whom ([`tree`]):
 //! when a node is gone, the next one in front of it feeds those that it fed, from the position they are at.
 
+mod absent;
 pub mod channel;
 mod chunk;
 pub mod discovery;
@@ -38,6 +39,7 @@ mod pool;
 mod proof;
 mod reader;
 mod receive;
+mod record;
 mod report;
 mod rounds;
 pub mod seal;

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
 
 use super::feeder::{Feeder, Over};
-use super::message::{Message, Next, Plan, State, Want, clean, few};
+use super::message::{Child, Message, Plan, State, Want, clean, few};
 use super::offer;
 use super::peer::{Peer, Said};
 use super::proof::Secret;
@@ -223,7 +223,7 @@ impl Node<'_> {
         Ok(false)
     }
 
-    fn feed(&mut self, seq: u64, next: Vec<Next>) {
+    fn feed(&mut self, seq: u64, next: Vec<Child>) {
         self.seq = seq;
         self.feeder.feed(next);
     }
@@ -261,13 +261,20 @@ impl Node<'_> {
             pause: self.store.pause().as_secs_f64(),
             ..NodeReport::default()
         };
+        // At once: whom it feeds is to be fed by somebody else.
+        if let Err(fault) = &outcome {
+            self.sink.abort(fault);
+            report.failure = Some(Failure::from(fault));
+            self.peer.say(&Message::Failed { kind: fault.kind.to_string(), message: clean(&fault.message) });
+        }
+        // What came is known once nothing more comes.
+        self.tasks.shutdown().await;
+        self.feeder.shutdown().await;
         match &outcome {
             Ok(Outcome::Away) => {
-                // What came is known once nothing more comes.
-                self.tasks.shutdown().await;
-                self.feeder.shutdown().await;
                 self.peer.say(&Message::Away);
                 self.feeder.feed(Vec::new());
+                noted(events).await;
             }
             Ok(Outcome::Taken(taken)) => {
                 report.bytes = taken.bytes;
@@ -276,21 +283,11 @@ impl Node<'_> {
                 report.warnings = taken.delivered.warnings.clone();
             }
             Err(fault) => {
-                self.sink.abort(fault);
-                report.failure = Some(Failure::from(fault));
-                self.peer.say(&Message::Failed { kind: fault.kind.to_string(), message: clean(&fault.message) });
+                self.sink.ended().await;
+                if fault.kind != "chain.server" {
+                    noted(events).await;
+                }
             }
-        }
-        self.tasks.shutdown().await;
-        self.feeder.shutdown().await;
-        if let Err(fault) = &outcome {
-            self.sink.ended().await;
-            if fault.kind != "chain.server" {
-                noted(events).await;
-            }
-        }
-        if matches!(outcome, Ok(Outcome::Away)) {
-            noted(events).await;
         }
         self.peer.part().await;
         report.mb_per_s = speed(report.bytes, report.seconds);

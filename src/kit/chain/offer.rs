@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::absent::Absent;
 use super::pack::Compress;
 use super::proof::Secret;
 use super::report::{AWAY, NodeProgress, Phase, Progress, Report};
@@ -99,8 +100,8 @@ pub(super) struct Shared {
     pub opened: Instant,
     /// Bytes read from the source.
     pub sent: Arc<AtomicU64>,
-    /// How many nodes said that they leave and come back, and have not come yet.
-    pub expected: Arc<AtomicUsize>,
+    /// Who said that it leaves and comes back, and has not come yet.
+    pub absent: Arc<Absent>,
     /// How often the start was asked for.
     go: watch::Sender<u32>,
     /// Whether who comes after the start can be served.
@@ -111,6 +112,23 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    pub fn new(options: &OfferOptions, source: &dyn Source) -> Result<Arc<Shared>> {
+        Ok(Arc::new(Shared {
+            session: options.session.clone(),
+            source: source.describe(),
+            total: source.size(),
+            secret: Secret::for_session(options.token.as_deref(), options.encrypt)?,
+            notes: options.notes.clone(),
+            opened: Instant::now(),
+            sent: Arc::default(),
+            absent: Arc::default(),
+            go: watch::Sender::new(0),
+            takes_late: source.again().is_some(),
+            rounds: Mutex::default(),
+            view: Mutex::new((Phase::Gathering, Vec::new())),
+        }))
+    }
+
     pub fn view(&self) -> MutexGuard<'_, (Phase, Vec<NodeProgress>)> {
         self.view.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
@@ -126,8 +144,13 @@ impl Shared {
             let text = format!("cannot start session `{}`: nobody has joined it", self.session);
             return Err(Fault::new("chain.nobody", text));
         }
-        self.go.send_modify(|asked| *asked += 1);
+        self.begin();
         Ok(())
+    }
+
+    /// The same, whoever is there: with nobody the session ends.
+    pub fn begin(&self) {
+        self.go.send_modify(|asked| *asked += 1);
     }
 
     pub fn asked(&self) -> u32 {
@@ -149,7 +172,7 @@ impl Shared {
             notes: self.notes.clone(),
             opened: Instant::now(),
             sent: Arc::default(),
-            expected: self.expected.clone(),
+            absent: self.absent.clone(),
             go: watch::Sender::new(0),
             takes_late: false,
             rounds: Mutex::default(),
@@ -213,20 +236,7 @@ impl Offer {
             return Err(Fault::new("chain.option", text)
                 .hint("`spool: \"FILE\"` keeps it in a file as long as the session lasts"));
         }
-        let shared = Arc::new(Shared {
-            session: options.session.clone(),
-            source: source.describe(),
-            total: source.size(),
-            secret: Secret::for_session(options.token.as_deref(), options.encrypt)?,
-            notes: options.notes.clone(),
-            opened: Instant::now(),
-            sent: Arc::default(),
-            expected: Arc::default(),
-            go: watch::Sender::new(0),
-            takes_late: again.is_some(),
-            rounds: Mutex::default(),
-            view: Mutex::new((Phase::Gathering, Vec::new())),
-        });
+        let shared = Shared::new(&options, &*source)?;
         HERE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((options.session.clone(), address.port()));
         let cancel = Cancel::new();
         let (arrivals, queue) = mpsc::channel(16);

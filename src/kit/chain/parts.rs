@@ -31,7 +31,7 @@ pub struct Parts {
 
 /// What follows when a part is over.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Over {
+pub enum Ended {
     /// The stream is here, and is what the server sent: its digest.
     Whole(String),
     /// What is before this is still to come; nothing but it is, or (with `None`) nothing of the stream is here.
@@ -92,7 +92,7 @@ impl Parts {
     ///
     /// # Errors
     /// `chain.digest`: what came is not what the server sent.
-    pub fn over(&mut self, end: &End) -> Result<Over> {
+    pub fn over(&mut self, end: &End) -> Result<Ended> {
         let damaged = |what: String, end: &End| {
             let text =
                 format!("the stream came damaged: {what}, the server sent {} bytes with {}", end.length, end.hex());
@@ -102,14 +102,14 @@ impl Parts {
             (Hashed::Whole(hasher), _) => {
                 let (digest, bytes) = (hasher.finalize(), hasher.count());
                 if digest.as_bytes() == &end.digest && bytes == end.length {
-                    return Ok(Over::Whole(digest.to_hex().to_string()));
+                    return Ok(Ended::Whole(digest.to_hex().to_string()));
                 }
                 damaged(format!("{bytes} bytes with digest {}", digest.to_hex()), end)
             }
             // It joined when there was nothing left to take.
             (Hashed::Branches { .. }, None) if self.at == self.start => {
                 *self = Parts::new();
-                Ok(Over::Missing(None))
+                Ok(Ended::Missing(None))
             }
             (Hashed::Branches { done, current }, None) => {
                 if self.at != end.length {
@@ -120,14 +120,14 @@ impl Parts {
                 }
                 *current = branch(0);
                 (self.end, self.at) = (Some(*end), 0);
-                Ok(Over::Missing(Some(self.start)))
+                Ok(Ended::Missing(Some(self.start)))
             }
             (Hashed::Branches { done, .. }, Some(whole)) => {
                 if self.at != self.start {
                     return damaged(format!("of its beginning came {} of {} bytes", self.at, self.start), &whole);
                 }
                 match root(done, whole.length) {
-                    Some(digest) if digest.as_bytes() == &whole.digest => Ok(Over::Whole(digest.to_hex().to_string())),
+                    Some(digest) if digest.as_bytes() == &whole.digest => Ok(Ended::Whole(digest.to_hex().to_string())),
                     Some(digest) => damaged(format!("in two parts, with digest {}", digest.to_hex()), &whole),
                     None => damaged("not all of it".into(), &whole),
                 }
@@ -200,7 +200,7 @@ mod tests {
             let start = parts.begin(from as u64);
             give(&mut parts, &stream, from, piece, &mut kept);
             let mut over = parts.over(&end).unwrap();
-            if let Over::Missing(missing) = over {
+            if let Ended::Missing(missing) = over {
                 prop_assert_eq!(missing, (start < length as u64).then_some(start));
                 let until = missing.map_or(length, |start| (start as usize + 70_000).min(length));
                 if let (Some(at), Some(start)) = (bent, missing) {
@@ -212,7 +212,7 @@ mod tests {
                 give(&mut parts, &stream[..until], 0, piece, &mut kept);
                 over = parts.over(&End { length: until as u64, ..end }).unwrap();
             }
-            prop_assert_eq!(over, Over::Whole(digest.to_hex().to_string()));
+            prop_assert_eq!(over, Ended::Whole(digest.to_hex().to_string()));
             prop_assert!(kept == stream);
             prop_assert_eq!(parts.length(&end), length as u64);
         }

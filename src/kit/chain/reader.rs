@@ -17,7 +17,7 @@ const MOST: usize = 128 << 10;
 const THERE: Duration = Duration::from_millis(20);
 
 /// What follows a payload in the same read is the header of the next frame.
-pub struct Reader<R> {
+pub struct Frames<R> {
     stream: R,
     /// Where the kernel can be told how much is waited for: not to wake this machine for every packet.
     socket: Option<RawFd>,
@@ -28,10 +28,10 @@ pub struct Reader<R> {
     got: usize,
 }
 
-impl<R: AsyncRead + Unpin> Reader<R> {
+impl<R: AsyncRead + Unpin> Frames<R> {
     /// `socket` must be that of the stream, and its bytes those that come out of it.
     pub fn new(stream: R, socket: Option<RawFd>) -> Self {
-        Reader { stream, socket, told: 1, start: [0; HEADER], got: 0 }
+        Frames { stream, socket, told: 1, start: [0; HEADER], got: 0 }
     }
 
     /// The next header.
@@ -107,7 +107,7 @@ mod tests {
             near
         });
         let socket = far.as_raw_fd();
-        let (mut reader, mut come) = (Reader::new(far, Some(socket)), Vec::new());
+        let (mut reader, mut come) = (Frames::new(far, Some(socket)), Vec::new());
         for payload in payloads {
             come.extend(reader.start().await.unwrap());
             let mut space = vec![0; payload + HEADER];

@@ -16,7 +16,7 @@ pub struct Report {
     pub seconds: f64,
     /// Bytes / 10^6 / seconds.
     pub mb_per_s: f64,
-    /// BLAKE3 of the whole stream, hexadecimal; `None` when it did not end well.
+    /// BLAKE3 of the whole stream, hexadecimal; `None` when it was not read to its end.
     pub digest: Option<String>,
     /// How many nodes each one feeds.
     pub arity: usize,

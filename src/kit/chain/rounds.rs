@@ -1,7 +1,6 @@
 //! Nodes that come late: they get the whole stream in a round of their own, at once.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::task::JoinHandle;
@@ -47,6 +46,8 @@ pub struct Later {
     pub cancel: Cancel,
     worker: Worker,
     rounds: Vec<Round>,
+    /// How long those who left to come back are waited for.
+    patience: Duration,
 }
 
 impl Later {
@@ -57,7 +58,7 @@ impl Later {
         cancel: Cancel,
         worker: Worker,
     ) -> Self {
-        Later { again, options, shared, cancel, worker, rounds: Vec::new() }
+        Later { again, options, shared, cancel, worker, rounds: Vec::new(), patience: SILENCE }
     }
 
     /// Takes a node into the round that gathers, or into a new one; gives it back where there can be none.
@@ -66,8 +67,7 @@ impl Later {
         arrival.stream.as_ref()?;
         let afterwards = arrival.hello.back;
         if afterwards {
-            let less = |expected: usize| expected.checked_sub(1);
-            let _ = self.shared.expected.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
+            self.shared.absent.back();
         }
         let gathering = |round: &&Round| round.afterwards == afterwards && round.shared.view().0 == Phase::Gathering;
         let arrival = match self.rounds.iter().find(gathering) {
@@ -111,10 +111,11 @@ impl Later {
         self.rounds.iter().any(|round| !round.task.is_finished())
     }
 
-    /// The stream to the others is through: those who left for it are served now.
+    /// The stream to the others is through: those who left for it are served now. Where all of them are gone again the
+    /// round ends: nothing else would end it.
     fn begin(&self) {
         for round in self.rounds.iter().filter(|round| round.afterwards && round.shared.view().0 == Phase::Gathering) {
-            let _ = round.shared.start();
+            round.shared.begin();
         }
     }
 
@@ -124,9 +125,8 @@ impl Later {
         let deadline = self.shared.opened + self.options.timeout;
         let asked = self.shared.asked();
         let mut open = keep;
-        let patience = Instant::now() + SILENCE;
-        let expected = self.shared.expected.clone();
-        let missing = || expected.load(Ordering::SeqCst) > 0 && Instant::now() < patience;
+        let (begun, patience, absent) = (Instant::now(), self.patience, self.shared.absent.clone());
+        let missing = || absent.awaited(begun, patience);
         while open || self.busy() || missing() {
             if !missing() {
                 self.begin();
@@ -181,5 +181,38 @@ impl Later {
             }
         }
         report.complete = report.nodes.iter().filter(|node| node.failure.is_none()).count();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kit::stream::blob;
+
+    fn later() -> Later {
+        let options = OfferOptions::new("rounds");
+        let shared = Shared::new(&options, &blob(Vec::new())).unwrap();
+        Later::new(None, options, shared, Cancel::new(), Worker::current())
+    }
+
+    /// One that comes back twice: the second time it is missed after a round that took longer than anybody is waited for.
+    #[tokio::test]
+    async fn who_leaves_a_round_is_waited_for_as_long_as_who_left_the_chain() {
+        let mut later = later();
+        later.patience = Duration::from_millis(300);
+        let (shared, absent) = (later.shared.round(), later.shared.absent.clone());
+        shared.view().0 = Phase::Streaming;
+        let task = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            absent.leave();
+            Err(crate::host::Fault::stopped())
+        });
+        let (arrivals, _) = mpsc::channel(1);
+        later.rounds.push(Round { afterwards: true, shared, arrivals, task });
+        let (_door, mut arrivals) = mpsc::channel(1);
+        let since = Instant::now();
+        later.wait(&mut arrivals).await;
+        let waited = since.elapsed();
+        assert!(waited >= Duration::from_millis(600), "it was waited for {waited:?}");
     }
 }

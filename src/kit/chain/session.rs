@@ -121,7 +121,7 @@ impl Session {
             self.release().await;
         }
         self.store.cut(&stopped());
-        let mut report = self.report(outcome.as_ref().ok().copied());
+        let mut report = self.report();
         if let Some(later) = later {
             later.report(&mut report).await;
         }
@@ -228,8 +228,10 @@ impl Session {
         }
     }
 
-    fn report(&mut self, end: Option<End>) -> Report {
-        // That of a part says nothing about the whole, which is what nodes have by then.
+    fn report(&mut self) -> Report {
+        // Nodes that failed leave the stream what it was. That of a part says nothing about the whole, which is what nodes
+        // have by then.
+        let end = self.source_done.as_ref().and_then(|done| done.as_ref().ok());
         let digest = end.filter(|_| self.until().is_none()).map(|end| end.hex());
         for member in &mut self.members {
             if member.state == State::Done && digest.is_some() && member.report.digest != digest {
@@ -310,4 +312,27 @@ pub(super) fn stopped() -> Fault {
 
 pub(super) fn as_json(report: &Report) -> serde_json::Value {
     serde_json::to_value(report).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kit::stream::blob;
+
+    /// Nodes that have nothing to do with the digest do not take it away: who comes back is compared with it.
+    #[test]
+    fn a_stream_that_was_read_to_its_end_has_a_digest_whoever_failed() {
+        let options = OfferOptions::new("session");
+        let shared = Shared::new(&options, &blob(Vec::new())).unwrap();
+        let (_door, arrivals) = mpsc::channel(1);
+        let mut session = Session::new(shared, options, arrivals, Cancel::new(), Worker::current());
+        let who = ("node1".into(), ([127, 0, 0, 1], 1).into(), 1);
+        session.members.push(Member::declined(who, "its sink failed".into(), 0.0));
+        assert_eq!(session.report().digest, None);
+        let end = End { length: 3, digest: [7; 32] };
+        session.source_done = Some(Ok(end));
+        assert_eq!(session.report().digest, Some(end.hex()));
+        session.source_done = Some(Err(stopped()));
+        assert_eq!(session.report().digest, None);
+    }
 }

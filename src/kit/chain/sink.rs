@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::message::Want;
-use super::parts::{Over, Parts};
+use super::parts::{Ended, Parts};
 use super::store::{Next, Store};
 use super::unpack::Unpack;
 use super::wedge;
@@ -176,17 +176,21 @@ fn feed(sink: &mut dyn Sink, store: &Store, seen: &Seen) -> Result<Taken> {
     let mut parts = Parts::new();
     let mut unpack = Unpack::default();
     let mut at = 0;
+    // Where a part begins whose first byte has not come: that may lie behind the end of the stream and of the disk.
+    let mut ahead = None;
     loop {
         match store.next_for_sink(at) {
             Next::Cut(fault) => return Err(fault),
             Next::Chunks(chunks) => {
                 for chunk in chunks {
                     if chunk.offset() != at {
-                        let start = parts.begin(chunk.offset());
-                        sink.seek(start)?;
+                        ahead = Some(parts.begin(chunk.offset()));
                     }
                     let data = parts.take(chunk.offset(), unpack.data(&chunk)?);
                     if !data.is_empty() {
+                        if let Some(start) = ahead.take() {
+                            sink.seek(start)?;
+                        }
                         seen.write(|| sink.write(data))?;
                     }
                     seen.written.fetch_add(data.len() as u64, Ordering::Relaxed);
@@ -206,17 +210,17 @@ fn feed(sink: &mut dyn Sink, store: &Store, seen: &Seen) -> Result<Taken> {
                     parts.begin(end.length);
                 }
                 match parts.over(&end)? {
-                    Over::Whole(digest) => {
+                    Ended::Whole(digest) => {
                         seen.finishing.store(true, Ordering::Relaxed);
                         let delivered = sink.finish()?;
                         return Ok(Taken { delivered, bytes: parts.length(&end), digest });
                     }
-                    Over::Missing(until) => {
+                    Ended::Missing(until) => {
                         let turns = store.turns();
                         seen.missing.store(until.unwrap_or(ALL), Ordering::SeqCst);
                         store.wait_again(turns)?;
                         sink.seek(0)?;
-                        at = 0;
+                        (at, ahead) = (0, None);
                     }
                 }
             }

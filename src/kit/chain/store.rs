@@ -132,13 +132,13 @@ impl Store {
         }
     }
 
-    /// Where the stream stands here, once it is known where it begins.
-    pub async fn begun(&self) -> u64 {
+    /// Resolves once it is known where the stream begins here.
+    pub async fn begun(&self) {
         loop {
             let moved = self.moved.notified();
-            let known = |inner: &Inner| (!inner.open || inner.cut.is_some()).then(|| inner.ledger.high());
-            if let Some(at) = known(&self.lock()) {
-                return at;
+            let known = |inner: &Inner| !inner.open || inner.cut.is_some();
+            if known(&self.lock()) {
+                return;
             }
             moved.await;
         }

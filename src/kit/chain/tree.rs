@@ -11,6 +11,8 @@ struct Knot {
     alive: bool,
     /// It and all behind it have the whole stream: never fed again.
     fed: bool,
+    /// It joined later than others, and whoever is in front may have acknowledged all before it did.
+    late: bool,
     /// Of the link that feeds it; a link of another epoch is over.
     epoch: u64,
     /// Links that broke in a row without bringing anything.
@@ -44,6 +46,7 @@ impl Tree {
             parent: if position == 0 { 0 } else { plan::front(position, arity) },
             alive: true,
             fed: false,
+            late: false,
             epoch: 1,
             tries: 0,
             had: 0,
@@ -65,7 +68,7 @@ impl Tree {
         let position = self.knots.len();
         let able = |at: &usize| self.knots[*at].alive && !self.knots[*at].fed && self.children(*at).len() < arity;
         let parent = (1..position).rev().find(able).unwrap_or(0);
-        self.knots.push(Knot { parent, alive: true, fed: false, epoch: 1, tries: 0, had: 0 });
+        self.knots.push(Knot { parent, alive: true, fed: false, late: true, epoch: 1, tries: 0, had: 0 });
         (position, parent)
     }
 
@@ -83,17 +86,33 @@ impl Tree {
         at
     }
 
+    /// The same among those who still have to feed.
+    fn heir(&self, position: usize) -> usize {
+        let mut at = self.ancestor(position);
+        while at != 0 && self.knots[at].fed {
+            at = self.ancestor(at);
+        }
+        at
+    }
+
     /// A node is gone: whoever it fed is fed by the next one in front of it. Gives who has to be told.
     pub fn gone(&mut self, position: usize) -> Vec<usize> {
-        if !std::mem::replace(&mut self.knots[position].alive, false) || self.knots[position].fed {
+        if !std::mem::replace(&mut self.knots[position].alive, false) {
             return Vec::new();
         }
-        let heir = self.ancestor(position);
-        for knot in self.knots.iter_mut().skip(1).filter(|knot| knot.parent == position && knot.alive) {
+        // Who fed it need not wait for it any more.
+        let mut told = vec![self.ancestor(position)];
+        let orphans = self.children(position);
+        let heir = self.heir(position);
+        if !orphans.is_empty() && !told.contains(&heir) {
+            told.push(heir);
+        }
+        for (orphan, ..) in orphans {
+            let knot = &mut self.knots[orphan];
             (knot.parent, knot.tries) = (heir, 0);
             knot.epoch += 1;
         }
-        vec![heir]
+        told
     }
 
     /// A node has the whole stream, and so has everybody behind it. Gives who has to be told.
@@ -101,9 +120,9 @@ impl Tree {
         let mut found = vec![position];
         while let Some(at) = found.pop() {
             self.knots[at].fed = true;
-            found.extend(
-                (1..self.knots.len()).filter(|&child| self.knots[child].parent == at && !self.knots[child].fed),
-            );
+            // What it said counts for those it feeds itself; for what they feed, only where that was so from the beginning.
+            let covered = |knot: &Knot| knot.parent == at && !knot.fed && (at == position || !knot.late);
+            found.extend((1..self.knots.len()).filter(|&child| covered(&self.knots[child])));
         }
         vec![self.ancestor(position)]
     }
@@ -125,7 +144,7 @@ impl Tree {
         if before == 0 {
             return Broken::Hopeless;
         }
-        let heir = self.ancestor(before);
+        let heir = self.heir(before);
         self.knots[position].parent = heir;
         Broken::Mended(vec![before, heir])
     }
@@ -190,12 +209,30 @@ mod tests {
         assert_eq!(tree.append(1), (2, 0));
     }
 
+    /// All in front may have acknowledged the end before it came.
+    #[test]
+    fn who_comes_at_the_end_is_fed_until_its_own_feeder_has_it_all() {
+        let late = || {
+            let mut tree = Tree::new(2, 1);
+            assert_eq!(tree.append(1), (3, 2));
+            tree
+        };
+        let mut tree = late();
+        tree.complete(1);
+        assert_eq!((fed(&tree, 1), fed(&tree, 2)), (vec![], vec![3]));
+        assert_eq!(tree.gone(2), [1, 0], "1 has it all, and may be gone");
+        assert_eq!(fed(&tree, 0), [3]);
+        let mut tree = late();
+        tree.complete(2);
+        assert_eq!(fed(&tree, 2), Vec::<usize>::new());
+    }
+
     #[test]
     fn who_has_it_all_is_not_fed_again() {
         let mut tree = Tree::new(4, 1);
         assert_eq!(tree.complete(2), [1]);
         assert_eq!(fed(&tree, 1), Vec::<usize>::new());
-        assert!(tree.gone(3).is_empty() && tree.gone(2).is_empty());
+        assert_eq!([tree.gone(3), tree.gone(2)], [[2], [1]]);
         assert_eq!(tree.gone(1), [0]);
         assert_eq!(fed(&tree, 0), Vec::<usize>::new());
     }

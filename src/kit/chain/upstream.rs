@@ -17,7 +17,7 @@ use super::gate::{Doorkeeper, accept};
 use super::handshake::{Guest, hear, refuse, welcome};
 use super::message::{ANYWHERE, Role};
 use super::proof::Secret;
-use super::reader::Reader;
+use super::reader::Frames;
 use super::store::Store;
 use super::wire::WireError;
 use super::{Notes, PING, QUIET, harm};
@@ -120,10 +120,10 @@ async fn pull(link: &mut Link, session: &str, store: &Store, faults: Option<&Pat
     }
     let socket = link.stream.socket();
     let (reader, mut writer) = (&mut link.stream.reader, &mut link.stream.writer);
-    let mut reader = Reader::new(reader, socket);
+    let mut frames = Frames::new(reader, socket);
     let read = async {
         loop {
-            read(&mut reader, store, faults).await?;
+            read(&mut frames, store, faults).await?;
         }
     };
     tokio::select! {
@@ -168,18 +168,18 @@ async fn acknowledge(writer: &mut (impl AsyncWriteExt + Unpin), store: &Store) -
 
 /// The next frame of the stream.
 async fn read(
-    reader: &mut Reader<impl AsyncRead + Unpin>,
+    frames: &mut Frames<impl AsyncRead + Unpin>,
     store: &Store,
     faults: Option<&Path>,
 ) -> Result<(), WireError> {
-    let start = reader.start().await?;
+    let start = frames.start().await?;
     let header = Header::parse(&start)?;
     let high = store.look(|ledger| ledger.high());
     match header.kind {
         Kind::Ping => Ok(header.verify(&start)?),
         Kind::Data if (header.offset == high || store.is_open()) && store.end().is_none() => {
             let Some(mut chunk) = store.room(header.length).await else { return Err(WireError::Unexpected) };
-            reader.payload(chunk.space_and_more()).await?;
+            frames.payload(chunk.space_and_more()).await?;
             if let Some(folder) = faults {
                 harm::damage(folder, chunk.space());
             }
@@ -191,7 +191,7 @@ async fn read(
         Kind::End if header.offset == high || store.is_open() => {
             let mut frame = start.to_vec();
             frame.resize(HEADER + DIGEST + HEADER, 0);
-            reader.payload(&mut frame[HEADER..]).await?;
+            frames.payload(&mut frame[HEADER..]).await?;
             frame.truncate(HEADER + DIGEST);
             header.verify(&frame)?;
             store.begin(header.offset);

@@ -204,7 +204,7 @@ impl Session {
         member.fail(AWAY, why.clone());
         self.note(Level::Warn, &format!("{label}: {why}"));
         self.causes.push(at);
-        self.shared.expected.fetch_add(1, Ordering::SeqCst);
+        self.shared.absent.leave();
         self.close_up(at, State::Out);
     }
 
