@@ -1,9 +1,10 @@
-//! A model of the chain with the real [`Ledger`] and [`Tree`] and no network: nodes that are killed, links that break,
-//! messages that arrive late, in any order of events that is possible at all. Whoever survives has every byte.
+//! A model of the chain with the real [`Ledger`] and [`Tree`] and no network: nodes that are killed, that join late or are
+//! told to leave, links that break, messages that arrive late, in any order of events that is possible at all. Whoever
+//! survives has every byte, and whoever leaves to come back has every byte of what it says it has.
+
+mod schedules;
 
 use std::collections::VecDeque;
-
-use proptest::prelude::*;
 
 use super::ledger::Ledger;
 use super::tree::{Broken, Tree};
@@ -14,11 +15,13 @@ const BUFFER: u64 = 6;
 enum Order {
     Feed { seq: u64, children: Vec<(usize, u64)> },
     Bye,
+    Evict,
 }
 
 enum Word {
     Broken { position: usize, epoch: u64, has: u64 },
     Done { seq: u64 },
+    Away,
     Gone,
 }
 
@@ -29,12 +32,66 @@ struct Place {
     seq: u64,
     told: Option<u64>,
     sink_well: bool,
+    /// It joined late, and does not know yet where the stream begins for it.
+    open: bool,
+    /// Where it does.
+    began: u64,
     /// The epoch of the link that feeds it.
     from: u64,
     links: Vec<Link>,
     orders: VecDeque<Order>,
     words: VecDeque<Word>,
+    /// With all of it; or to come back.
     left: bool,
+    away: bool,
+}
+
+impl Place {
+    fn new(at: usize) -> Place {
+        Place {
+            alive: true,
+            ledger: Ledger::new(at > 0),
+            seq: 0,
+            told: None,
+            sink_well: true,
+            open: false,
+            began: 0,
+            from: 0,
+            links: Vec::new(),
+            orders: VecDeque::new(),
+            words: VecDeque::new(),
+            left: false,
+            away: false,
+        }
+    }
+
+    /// The first thing that comes says where the stream begins here, where that was open.
+    fn begin(&mut self, at: u64) {
+        if std::mem::take(&mut self.open) {
+            self.began = at;
+            self.ledger.begin(at);
+        }
+    }
+
+    /// What it says once all is here and everywhere behind. Who has no beginning leaves for that.
+    fn last_word(&mut self) -> bool {
+        if !self.ledger.drained() || self.seq == 0 || self.told == Some(self.seq) {
+            return false;
+        }
+        if self.began > 0 && self.sink_well {
+            self.leave();
+        } else {
+            self.told = Some(self.seq);
+            self.words.push_back(Word::Done { seq: self.seq });
+        }
+        true
+    }
+
+    /// It goes away, and its links with it; it will come back for the rest.
+    fn leave(&mut self) {
+        (self.alive, self.away) = (false, true);
+        self.words.push_back(Word::Away);
+    }
 }
 
 /// From its owner to a node behind, with what is on its way.
@@ -62,19 +119,7 @@ struct World {
 
 impl World {
     fn new(count: usize, arity: usize, length: u64) -> World {
-        let place = |at: usize| Place {
-            alive: true,
-            ledger: Ledger::new(at > 0),
-            seq: 0,
-            told: None,
-            sink_well: true,
-            from: 0,
-            links: Vec::new(),
-            orders: VecDeque::new(),
-            words: VecDeque::new(),
-            left: false,
-        };
-        let places = (0..=count).map(place).collect();
+        let places = (0..=count).map(Place::new).collect();
         let flags = vec![false; count + 1];
         let mut world = World {
             length,
@@ -88,6 +133,17 @@ impl World {
             world.tell(at);
         }
         world
+    }
+
+    /// One more node joins the running chain.
+    fn join(&mut self, arity: usize) {
+        let (position, parent) = self.tree.append(arity);
+        self.places.push(Place { open: true, ..Place::new(position) });
+        self.out.push(false);
+        self.done.push(false);
+        self.seqs.push(1);
+        self.places[position].orders.push_back(Order::Feed { seq: 1, children: Vec::new() });
+        self.tell(parent);
     }
 
     fn tell(&mut self, at: usize) {
@@ -122,6 +178,9 @@ impl World {
         match place.orders.pop_front() {
             None => return false,
             Some(Order::Bye) => (place.left, place.alive) = (true, false),
+            // Who has it all, or no sink any more, holds up nobody.
+            Some(Order::Evict) if place.ledger.end().is_some() || !place.sink_well || place.seq == 0 => {}
+            Some(Order::Evict) => place.leave(),
             Some(Order::Feed { seq, children }) => {
                 place.seq = seq;
                 place.ledger.feed(&children);
@@ -153,7 +212,7 @@ impl World {
         }
         let told = match word {
             Word::Gone if self.done[at] && self.places[at].left => Vec::new(),
-            Word::Gone => {
+            Word::Gone | Word::Away => {
                 self.out[at] = true;
                 self.tree.gone(at)
             }
@@ -204,13 +263,7 @@ impl World {
                 place.ledger.sunk(sink + 1);
                 true
             }
-            _ if place.ledger.drained() && place.seq > 0 && place.told != Some(place.seq) => {
-                place.told = Some(place.seq);
-                let seq = place.seq;
-                place.words.push_back(Word::Done { seq });
-                true
-            }
-            _ => false,
+            _ => place.last_word(),
         }
     }
 
@@ -235,12 +288,22 @@ impl World {
         if self.places[at].links[index].attached || (self.places[to].alive && self.places[to].seq == 0) {
             return false;
         }
-        let (epoch, want) = (self.places[at].links[index].epoch, self.places[to].ledger.high());
+        let epoch = self.places[at].links[index].epoch;
+        let want = self.places[to].ledger.high();
         if !self.places[to].alive || epoch < self.places[to].from {
             self.break_link(at, index);
             return true;
         }
-        assert!(self.places[at].ledger.attach(to, epoch, want), "{at} has not what {to} wants: {want}");
+        // Who joined late takes what comes next, once that is known here.
+        let want = if self.places[to].open {
+            if self.places[at].open {
+                return false;
+            }
+            self.places[at].ledger.join(to, epoch).expect("the order about it came first")
+        } else {
+            assert!(self.places[at].ledger.attach(to, epoch, want), "{at} has not what {to} wants: {want}");
+            want
+        };
         self.places[to].from = epoch;
         let link = &mut self.places[at].links[index];
         (link.attached, link.sent) = (true, want);
@@ -274,6 +337,7 @@ impl World {
         match link.wire.front() {
             Some(byte) => {
                 let byte = *byte;
+                self.places[to].begin(byte);
                 let taker = &mut self.places[to].ledger;
                 let low = taker.trim();
                 if taker.high() - low >= BUFFER {
@@ -286,6 +350,7 @@ impl World {
             None => {
                 let ended = link.end_sent && self.places[to].ledger.end().is_none();
                 if ended {
+                    self.places[to].begin(self.length);
                     self.places[to].ledger.finish();
                 }
                 return ended;
@@ -317,6 +382,13 @@ impl World {
         }
     }
 
+    /// The server says that this one holds up the others.
+    fn evict(&mut self, at: usize) {
+        if at > 0 && !self.out[at] && !self.done[at] {
+            self.places[at].orders.push_back(Order::Evict);
+        }
+    }
+
     /// All that still can happen, happens; nothing fails any more.
     fn run_out(&mut self) {
         let count = self.places.len();
@@ -332,74 +404,5 @@ impl World {
             }
             quiet = if moved { 0 } else { quiet + 1 };
         }
-    }
-}
-
-#[derive(Debug, Clone)]
-enum Happening {
-    Steps { at: usize, what: u8, which: usize },
-    Kill(usize),
-    Break { at: usize, which: usize },
-    SinkFails(usize),
-}
-
-fn happening() -> impl Strategy<Value = Happening> {
-    let step = (any::<usize>(), any::<u8>(), any::<usize>()).prop_map(|(at, what, which)| Happening::Steps {
-        at,
-        what,
-        which,
-    });
-    prop_oneof![
-        60 => step,
-        1 => any::<usize>().prop_map(Happening::Kill),
-        1 => (any::<usize>(), any::<usize>()).prop_map(|(at, which)| Happening::Break { at, which }),
-        1 => any::<usize>().prop_map(Happening::SinkFails),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
-
-    #[test]
-    fn whoever_survives_has_it_all(
-        count in 1usize..9,
-        arity in 1usize..=4,
-        length in 0u64..25,
-        happenings in proptest::collection::vec(happening(), 0..500),
-    ) {
-        let mut world = World::new(count, arity, length);
-        for happening in happenings {
-            match happening {
-                // Turns, so that something moves in most schedules.
-                Happening::Steps { at, what, which } => {
-                    for turn in 0..3 {
-                        world.step(at % (count + 1), what.wrapping_add(turn), which);
-                    }
-                }
-                Happening::Kill(at) => world.kill(at % (count + 1)),
-                Happening::Break { at, which } => {
-                    let at = at % (count + 1);
-                    if let Some((index, _)) = world.link(at, which) {
-                        world.break_link(at, index);
-                    }
-                }
-                Happening::SinkFails(at) => {
-                    let place = &mut world.places[at % (count + 1)];
-                    place.sink_well = false;
-                    place.ledger.drop_sink();
-                }
-            }
-        }
-        world.run_out();
-        for (at, place) in world.places.iter().enumerate().skip(1) {
-            if place.alive {
-                prop_assert!(false, "{} still waits at {} of {}", at, place.ledger.high(), length);
-            }
-            if place.left {
-                prop_assert_eq!((place.ledger.high(), place.ledger.end()), (length, Some(length)));
-                prop_assert!(!place.sink_well || place.ledger.sink() == Some(length));
-            }
-        }
-        prop_assert!(world.places[0].ledger.drained(), "the server waits for nobody");
     }
 }
