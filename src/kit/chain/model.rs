@@ -139,7 +139,9 @@ impl World {
     fn join(&mut self, arity: usize) {
         let (position, parent) = self.tree.append(arity);
         self.places.push(Place { open: true, ..Place::new(position) });
-        (self.out.push(false), self.done.push(false), self.seqs.push(1));
+        self.out.push(false);
+        self.done.push(false);
+        self.seqs.push(1);
         self.places[position].orders.push_back(Order::Feed { seq: 1, children: Vec::new() });
         self.tell(parent);
     }
