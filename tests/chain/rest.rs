@@ -9,7 +9,7 @@ use kar::kit::chain::frame::CHUNK;
 use kar::kit::chain::{Notes, Offer, OfferOptions, Phase, ReceiveOptions, Report, Slow, receive};
 use kar::kit::dd;
 
-use crate::parts::{Door, Kept, Net, Pattern, bytes, ends, eventually};
+use crate::parts::{Door, Kept, Net, PATIENCE, Pattern, bytes, ends, eventually};
 
 const LENGTH: u64 = 24_000_001;
 /// Small, so that others soon wait for a slow sink.
@@ -278,5 +278,38 @@ async fn who_came_back_and_is_lost_before_its_turn_holds_up_nobody() {
         ends(task).await.unwrap().unwrap();
         assert!(kept.whole(LENGTH));
     }
+    net.clean().await;
+}
+
+/// All memory in front is full of what the lost node had not taken; the disk behind it wants nothing of that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_joined_behind_a_node_that_stops_and_is_lost_gets_it_all() {
+    let net = Net(119);
+    let folder = crate::harness::scratch();
+    let door = Door::default();
+    door.open();
+    let options = OfferOptions { nodes: Some(1), buffer: BUFFER, ..net.offering() };
+    let offer = Offer::open(source(folder.path(), 0, &door), options).await.unwrap();
+    std::fs::write(folder.path().join("wedge"), "").unwrap();
+    let faults = Some(folder.path().to_path_buf());
+    let options = ReceiveOptions { buffer: BUFFER, stall: PATIENCE, faults, ..net.receiving(&offer, 1) };
+    let first = tokio::spawn(receive(Kept::default().sink(), options, Cancel::new()));
+    let full = || (offer.progress().phase == Phase::Streaming).then(|| offer.progress().sent);
+    eventually("it streams", || full().is_some_and(|sent| sent > 0)).await;
+    let mut sent = 0;
+    while full() != Some(sent) {
+        sent = offer.progress().sent;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert!(sent < LENGTH / 2, "all memory is full at {sent}");
+    let image = folder.path().join("image");
+    let sink = dd::into(&image, &dd::IntoOptions::default()).unwrap();
+    let late = tokio::spawn(receive(Box::new(sink), net.receiving(&offer, 2), Cancel::new()));
+    eventually("it joins", || offer.progress().nodes.len() == 2).await;
+    first.abort();
+    let fault = ends(offer.wait()).await.unwrap_err();
+    assert!(fault.message.starts_with("1 of 2 nodes have no complete copy: node1 "), "{}", fault.message);
+    ends(late).await.unwrap().unwrap();
+    assert!(std::fs::read(&image).unwrap() == bytes(LENGTH));
     net.clean().await;
 }

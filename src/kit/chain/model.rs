@@ -1,112 +1,17 @@
-//! A model of the chain with the real [`Ledger`] and [`Tree`] and no network: nodes that are killed, that join late or are
+//! A model of the chain with the real [`super::ledger::Ledger`] and [`Tree`] and no network: nodes that are killed, that join late or are
 //! told to leave, links that break, messages that arrive late, in any order of events that is possible at all. Whoever
 //! survives has every byte, and whoever leaves to come back has every byte of what it says it has.
 
+mod place;
 mod schedules;
 
 use std::collections::VecDeque;
 
-use super::ledger::Ledger;
+use self::place::{Link, Order, Place, Word};
 use super::tree::{Broken, Tree};
 
 /// Bytes that a place holds at most, of pieces of one byte.
 const BUFFER: u64 = 6;
-
-enum Order {
-    Feed { seq: u64, children: Vec<(usize, u64)> },
-    Bye,
-    Evict,
-}
-
-enum Word {
-    Broken { position: usize, epoch: u64, has: u64 },
-    Done { seq: u64 },
-    Away,
-    Gone,
-}
-
-struct Place {
-    alive: bool,
-    ledger: Ledger,
-    /// The last order about children, and whether its being done was said since.
-    seq: u64,
-    told: Option<u64>,
-    sink_well: bool,
-    /// It joined late, and does not know yet where the stream begins for it.
-    open: bool,
-    /// Where it does.
-    began: u64,
-    /// The epoch of the link that feeds it.
-    from: u64,
-    links: Vec<Link>,
-    orders: VecDeque<Order>,
-    words: VecDeque<Word>,
-    /// With all of it; or to come back.
-    left: bool,
-    away: bool,
-}
-
-impl Place {
-    fn new(at: usize) -> Place {
-        Place {
-            alive: true,
-            ledger: Ledger::new(at > 0),
-            seq: 0,
-            told: None,
-            sink_well: true,
-            open: false,
-            began: 0,
-            from: 0,
-            links: Vec::new(),
-            orders: VecDeque::new(),
-            words: VecDeque::new(),
-            left: false,
-            away: false,
-        }
-    }
-
-    /// The first thing that comes says where the stream begins here, where that was open.
-    fn begin(&mut self, at: u64) {
-        if std::mem::take(&mut self.open) {
-            self.began = at;
-            self.ledger.begin(at);
-        }
-    }
-
-    /// What it says once all is here and everywhere behind. Who has no beginning leaves for that.
-    fn last_word(&mut self) -> bool {
-        if !self.ledger.drained() || self.seq == 0 || self.told == Some(self.seq) {
-            return false;
-        }
-        if self.began > 0 && self.sink_well {
-            self.leave();
-        } else {
-            self.told = Some(self.seq);
-            self.words.push_back(Word::Done { seq: self.seq });
-        }
-        true
-    }
-
-    /// It goes away, and its links with it; it will come back for the rest.
-    fn leave(&mut self) {
-        (self.alive, self.away) = (false, true);
-        self.words.push_back(Word::Away);
-    }
-}
-
-/// From its owner to a node behind, with what is on its way.
-struct Link {
-    to: usize,
-    epoch: u64,
-    attached: bool,
-    sent: u64,
-    /// Bytes on the wire: position of each.
-    wire: VecDeque<u64>,
-    end_sent: bool,
-    /// Acknowledgements on their way back.
-    acks: VecDeque<u64>,
-    acked: Option<u64>,
-}
 
 struct World {
     length: u64,
