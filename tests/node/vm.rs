@@ -1,10 +1,14 @@
 //! Machines that boot into kar.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 
+use kar::host::Cancel;
+use kar::kit::watch;
+
 use crate::harness::{need, run, scratch};
-use crate::machine::Machine;
+use crate::machine::{LONG, Machine};
 
 fn disk(dir: &Path, name: &str, size: u64) -> String {
     let path = dir.join(name);
@@ -99,4 +103,51 @@ fn a_node_that_fails_tries_again_and_then_gives_a_shell() {
     machine.types("echo shell $((6 * 7)); ps 2>/dev/null | grep -c defunct; exit");
     machine.shows("shell 42");
     assert!(machine.ends().contains("kar: the shell has ended"));
+}
+
+/// Whatever is wrong is said on the node's console and on the server, in the same words.
+#[test]
+fn what_goes_wrong_is_told_on_the_console_and_on_the_server() {
+    let dir = scratch();
+    let recipe = "fn main(args) {
+        let wrong = [
+            || node::modprobe(\"no_such_module\"),
+            || chain::receive(stream::discard(), #{ server: args.server + \":9\", timeout: \"2s\" }),
+            || disk::open(disk::pick(#{ min: \"1GiB\" })),
+        ];
+        for done in task::gather(wrong, |what| what.call()) { log::error(done.fault.message); }
+        disk::open(disk::pick(#{ path: \"/dev/sdz\" }));
+    }";
+    std::fs::write(dir.path().join("wrong.rhai"), recipe).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let options = watch::Options { bind, silent: LONG, boot: LONG };
+    let server = runtime.block_on(watch::Watch::start(options, Cancel::new())).unwrap();
+    let net = format!("user,id=n,tftp={}", dir.path().display());
+    let drive = format!("file={},if=none,format=raw,id=d", disk(dir.path(), "disk", 96 << 20));
+    let devices = ["-netdev", &net, "-device", "e1000,netdev=n", "-drive", &drive, "-device", "virtio-blk-pci,drive=d"];
+    let wrong = ["no_such_module", "cannot join", "10.0.2.2:9", "1 GiB", "/dev/sdz", "/dev/vda"];
+    for (words, expected) in [
+        ("kar.recipe=tftp://10.0.2.2/wrong.rhai", &wrong[..]),
+        ("kar.recipe=tftp://10.0.2.2/none.rhai", &["none.rhai"]),
+        ("kar.recipe=disc", &["kar.recipe=disc", "neither image nor kar has it"]),
+    ] {
+        let token = server.admit("node1", words);
+        let told = format!("kar.server=10.0.2.2 kar.report=10.0.2.2:{},{token}", server.address().port());
+        let console = Machine::boot(&format!("{words} {told} kar.fail=poweroff"), &devices).ends();
+        let mut heard = String::new();
+        loop {
+            let next = runtime.block_on(async { tokio::time::timeout(LONG, server.next()).await });
+            let happening = next.expect("the node tells how it ended").expect("the server goes on");
+            heard += &format!("{}\n", happening.text);
+            if happening.event == "failed" {
+                break;
+            }
+        }
+        for text in expected {
+            assert!(console.contains(text), "{words}: `{text}` is not on the console:\n{console}");
+            assert!(heard.contains(text), "{words}: `{text}` was not told to the server: {heard}");
+        }
+        assert!(console.contains("error[") && console.contains("kar: this node's work failed"), "{console}");
+    }
 }
