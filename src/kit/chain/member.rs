@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 
 use super::gate::Arrival;
 use super::message::{Want, clean};
@@ -11,6 +11,8 @@ use super::report::{Failure, NodeProgress, NodeReport, speed};
 
 /// Seconds that others wait for a sink before it is named.
 const MOMENT: f64 = 2.0;
+/// A sink for which nobody waited for so long is slow no more. A shorter pause is one piece that it took.
+const EASE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -20,6 +22,14 @@ pub enum State {
     Done,
     /// Will say nothing more.
     Out,
+}
+
+/// Others wait for a sink.
+pub struct Wait {
+    since: Instant,
+    last: Instant,
+    /// Bytes that it had taken when that began.
+    from: u64,
 }
 
 pub struct Member {
@@ -33,8 +43,7 @@ pub struct Member {
     pub received: u64,
     /// The last order about whom it feeds.
     pub seq: u64,
-    /// Since when others wait for its sink, and where that was then.
-    pub slow: Option<(Instant, u64)>,
+    pub slow: Option<Wait>,
     pub named: bool,
     /// Its copy is whole, whatever becomes of it now.
     pub whole: bool,
@@ -124,11 +133,21 @@ impl Member {
         self.report.mb_per_s = speed(self.report.bytes, self.report.seconds);
     }
 
+    /// Whether others wait for its sink now.
+    pub fn waits(&mut self, waits: bool, now: Instant) {
+        match &mut self.slow {
+            Some(wait) if waits => wait.last = now,
+            Some(wait) if now.duration_since(wait.last) > EASE => self.slow = None,
+            None if waits => self.slow = Some(Wait { since: now, last: now, from: self.report.bytes }),
+            _ => {}
+        }
+    }
+
     /// The speed of its sink, while others wait for it longer than a moment.
     pub fn slowness(&self) -> Option<f64> {
-        let (since, from) = self.slow?;
-        let seconds = since.elapsed().as_secs_f64();
-        (seconds >= MOMENT).then(|| speed(self.report.bytes.saturating_sub(from), seconds))
+        let wait = self.slow.as_ref()?;
+        let seconds = wait.since.elapsed().as_secs_f64();
+        (seconds >= MOMENT).then(|| speed(self.report.bytes.saturating_sub(wait.from), seconds))
     }
 
     /// What its sink takes when it is given enough, MB/s, as measured so far.
@@ -150,4 +169,28 @@ impl Member {
 
 pub fn label(name: &str, address: &str) -> String {
     if name == address { name.to_string() } else { format!("{name} ({address})") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How long others have waited by then, who look every 250 ms and see this.
+    fn waited(looks: &[bool]) -> Option<f64> {
+        let mut member = Member::declined(("n".into(), SocketAddr::from(([10, 0, 0, 1], 1)), 1), String::new(), 0.0);
+        let mut now = Instant::now();
+        for waits in looks {
+            now += Duration::from_millis(250);
+            member.waits(*waits, now);
+        }
+        member.slow.map(|wait| now.duration_since(wait.since).as_secs_f64())
+    }
+
+    #[test]
+    fn one_look_without_waiting_does_not_make_a_sink_quick() {
+        assert_eq!(waited(&[true, true, false, true, false, false, true]), Some(1.5));
+        assert_eq!(waited(&[true, false, false, false, false, false]), None);
+        assert_eq!(waited(&[true, false, false, false, false, false, true]), Some(0.0));
+        assert_eq!(waited(&[false, false]), None);
+    }
 }

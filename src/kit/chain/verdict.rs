@@ -30,7 +30,7 @@ impl Session {
                 member.busy = state.busy;
                 member.report.stalled = state.stalled as f64 / 1000.0;
                 member.report.pause = state.pause as f64 / 1000.0;
-                member.slow = state.waits.then(|| member.slow.unwrap_or((Instant::now(), member.report.bytes)));
+                member.waits(state.waits, Instant::now());
                 if let Some(speed) = member.slowness().filter(|_| !member.named) {
                     member.named = true;
                     let text = format!("{}'s sink takes {speed:.1} MB/s; the others wait for it", member.label());
