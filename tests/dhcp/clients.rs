@@ -4,8 +4,9 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kar::kit::dhcp::client::{self, Ask};
 use kar::kit::dhcp::packet::Kind;
-use kar::kit::dhcp::{Answer, Changes, Decided, Packet, client};
+use kar::kit::dhcp::{Answer, Changes, Decided, Packet};
 
 use crate::harness::{self, eventually};
 use crate::rig::{LONG, rig, text};
@@ -78,8 +79,7 @@ fn our_own_client_gets_a_lease_without_an_address() {
     let server = rig.serve(None);
     let mut given = Vec::new();
     for node in 2..=3 {
-        let ask = client::Ask { arch: Some(7), timeout: Some(LONG), ..Default::default() };
-        let granted = rig.net.inside(node, || rig.host.wait(client::request("eth0", &ask)).unwrap());
+        let granted = rig.ask(node, Ask { arch: Some(7), ..Ask::default() });
         assert_eq!((granted.bootfile.as_str(), granted.server), ("boot.ipxe", Ipv4Addr::new(10, 77, 0, 1)));
         assert_eq!(granted.next_server, "10.77.0.1");
         given.push(granted.ip);
@@ -116,15 +116,10 @@ fn only_the_named_interface_is_served() {
     let rig = rig(2);
     let server = rig.serve(None);
     // The same question on the loopback of the serving node stays without an answer, while one on the wire gets one.
-    let ask = client::Ask {
-        mac: Some("02:00:00:00:00:09".parse().unwrap()),
-        timeout: Some(Duration::from_secs(1)),
-        ..Default::default()
-    };
-    let fault = rig.net.inside(1, || rig.host.wait(client::request("lo", &ask)).unwrap_err());
-    assert_eq!(fault.kind, "dhcp.timeout");
-    let ask = client::Ask { timeout: Some(LONG), ..Default::default() };
-    rig.net.inside(2, || rig.host.wait(client::request("eth0", &ask)).unwrap());
+    let mac = Some("02:00:00:00:00:09".parse().unwrap());
+    let ask = Ask { mac, timeout: Some(Duration::from_secs(1)), ..Ask::default() };
+    assert_eq!(rig.ask_on(1, "lo", ask).unwrap_err().kind, "dhcp.timeout");
+    rig.ask(2, Ask::default());
     assert_eq!(server.leases().len(), 1);
 }
 
@@ -159,10 +154,9 @@ fn dhcpcd_leases_survives_a_restart_and_releases() {
 fn our_own_client_renews_and_releases() {
     let rig = rig(2);
     let server = rig.serve(None);
-    let ask = client::Ask { timeout: Some(LONG), unicast: true, ..Default::default() };
-    let lease = rig.net.inside(2, || rig.host.wait(client::request("eth0", &ask)).unwrap());
+    let lease = rig.ask(2, Ask { unicast: true, ..Ask::default() });
     rig.net.run(2, "ip", &["addr", "add", &format!("{}/24", lease.ip), "dev", "eth0"]);
-    let ask = client::Ask { server: Some(lease.server), timeout: Some(LONG), ..Default::default() };
+    let ask = Ask { server: Some(lease.server), timeout: Some(LONG), ..Default::default() };
     let again = rig.net.inside(2, || rig.host.wait(client::renew("eth0", lease.ip, &ask)).unwrap());
     assert_eq!((again.ip, again.lease), (lease.ip, 600));
     rig.net.inside(2, || rig.host.wait(client::release("eth0", lease.ip, lease.server, &ask)).unwrap());
@@ -174,14 +168,9 @@ fn our_own_client_plays_a_relay() {
     let rig = rig(2);
     let _server = rig.serve(None);
     rig.net.run(2, "ip", &["addr", "add", "10.77.0.2/24", "dev", "eth0"]);
-    let ask = client::Ask {
-        mac: Some("02:00:00:00:00:55".parse().unwrap()),
-        relay: Some([10, 77, 0, 2].into()),
-        server: Some([10, 77, 0, 1].into()),
-        timeout: Some(LONG),
-        ..Default::default()
-    };
-    let lease = rig.net.inside(2, || rig.host.wait(client::request("eth0", &ask)).unwrap());
+    let mac = Some("02:00:00:00:00:55".parse().unwrap());
+    let (relay, server) = (Some([10, 77, 0, 2].into()), Some([10, 77, 0, 1].into()));
+    let lease = rig.ask(2, Ask { mac, relay, server, ..Ask::default() });
     assert_eq!(lease.server, Ipv4Addr::new(10, 77, 0, 1));
 }
 
@@ -191,8 +180,7 @@ fn an_address_that_somebody_has_is_not_offered() {
     let setup = kar::kit::dhcp::Setup { probe: Duration::from_millis(300), ..rig.setup() };
     let server = rig.start(1, setup).unwrap();
     rig.net.run(3, "ip", &["addr", "add", "10.77.0.100/24", "dev", "eth0"]);
-    let ask = client::Ask { timeout: Some(LONG), ..Default::default() };
-    let lease = rig.net.inside(2, || rig.host.wait(client::request("eth0", &ask)).unwrap());
+    let lease = rig.ask(2, Ask::default());
     assert_eq!(lease.ip, Ipv4Addr::new(10, 77, 0, 101));
     let conflict = rig.event(&server, "conflict");
     assert!(conflict.ip == "10.77.0.100" && conflict.message.contains("in use by"), "{conflict:?}");

@@ -9,7 +9,7 @@ use kar::kit::dhcp::{Changes, Class, Mode, Setup};
 use kar::kit::tftp;
 
 use crate::harness;
-use crate::rig::{Rig, rig, text};
+use crate::rig::{Rig, counters, rig, text};
 
 /// Emulated machines share two cores with all other tests.
 const BOOT: Duration = Duration::from_secs(400);
@@ -137,6 +137,6 @@ fn a_uefi_boots_from_a_proxy_beside_dnsmasq() {
     machine(&rig, ",romfile=", &["-machine", "q35", "-drive", &code, "-drive", &variables]);
     let (path, client) = fetched(&rig, &files);
     assert!(path == "ipxe.efi" && client.starts_with("10.77.0.2"), "{path} to {client}");
-    let counters: std::collections::HashMap<_, _> = server.counters().into_iter().collect();
-    assert!(counters["offers"] >= 1 && counters["acks"] >= 1, "asked on both ports: {counters:?}");
+    let counts = counters(&server);
+    assert!(counts["offers"] >= 1 && counts["acks"] >= 1, "asked on both ports: {counts:?}");
 }

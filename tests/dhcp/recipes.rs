@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use kar::kit::dhcp::client;
+use kar::kit::dhcp::client::Ask;
 
 use crate::harness::{self, eventually};
 use crate::rig::{LONG, rig, text};
@@ -12,10 +12,7 @@ fn discover_learns_a_rack_and_dhcpd_serves_it() {
     let rig = rig(3);
     let hosts = rig.dir.path().join("rack");
     let listens = || rig.net.run(1, "ss", &["-ulnH"]).contains(":67 ");
-    let ask = |node| {
-        let ask = client::Ask { arch: Some(0), timeout: Some(LONG), ..Default::default() };
-        rig.net.inside(node, || rig.host.wait(client::request("eth0", &ask)).unwrap())
-    };
+    let ask = |node| rig.ask(node, Ask { arch: Some(0), ..Ask::default() });
     let start = |args: &[&str]| {
         let mut command = rig.net.command(1, text(harness::kar()));
         command.current_dir(rig.dir.path()).args(args).stdin(Stdio::null()).stdout(Stdio::piped());

@@ -1,11 +1,13 @@
 //! A wire with a server on node 1 and bare machines on it.
 
+use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use kar::host::{Host, Silent};
+use kar::kit::dhcp::client::{self, Ask, Granted};
 use kar::kit::dhcp::{Answer, Changes, Network, Server, Settings, Setup};
 
 use crate::harness::{netns::Net, scratch};
@@ -54,6 +56,17 @@ impl Rig {
         self.start(1, Setup { answer, ..self.setup() }).unwrap()
     }
 
+    /// What a server gives a node that asks on its wire.
+    pub fn ask(&self, node: usize, ask: Ask) -> Granted {
+        self.ask_on(node, "eth0", ask).unwrap()
+    }
+
+    /// The same on an interface that is named, with patience unless the question has its own.
+    pub fn ask_on(&self, node: usize, interface: &str, ask: Ask) -> kar::host::Result<Granted> {
+        let ask = Ask { timeout: ask.timeout.or(Some(LONG)), ..ask };
+        self.net.inside(node, || self.host.wait(client::request(interface, &ask)))
+    }
+
     /// The address on a node's wire, if it has one.
     pub fn address(&self, node: usize) -> Option<String> {
         let shown = self.net.run(node, "ip", &["-o", "-4", "addr", "show", "dev", "eth0"]);
@@ -84,6 +97,11 @@ impl Rig {
         });
         found.unwrap_or_else(|_| panic!("no `{name}` within {LONG:?}"))
     }
+}
+
+/// How often a server did what.
+pub fn counters(server: &Server) -> HashMap<&'static str, u64> {
+    server.counters().into_iter().collect()
 }
 
 pub fn text(path: &Path) -> &str {

@@ -1,18 +1,18 @@
 //! Several servers on one wire.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use kar::kit::dhcp::{Changes, Mode, Network, Server, Settings, Setup, client};
+use kar::kit::dhcp::client::{self, Ask};
+use kar::kit::dhcp::{Changes, Mode, Network, Server, Settings, Setup};
 
 use crate::harness::{self, eventually};
-use crate::rig::{LONG, Rig, rig, text};
+use crate::rig::{LONG, Rig, counters, rig, text};
 
 const LOOK: Duration = Duration::from_secs(2);
 
-fn ask(rig: &Rig, node: usize, arch: Option<u16>) -> client::Granted {
-    let ask = client::Ask { arch, timeout: Some(LONG), ..Default::default() };
-    rig.net.inside(node, || rig.host.wait(client::request("eth0", &ask)).unwrap())
+/// As the firmware of a machine asks.
+fn firmware(arch: u16) -> Ask {
+    Ask { arch: Some(arch), ..Ask::default() }
 }
 
 /// dnsmasq on a node, once it answers.
@@ -68,20 +68,19 @@ fn a_full_server_refuses_beside_dnsmasq_and_a_proxy_gives_it_boot_files() {
 
     // Address from dnsmasq, boot file from the proxy; who is no firmware hears nothing of it.
     let proxy = rig.start(2, proxy(&rig, "ipxe.efi")).unwrap();
-    let lease = ask(&rig, 4, Some(7));
+    let lease = rig.ask(4, firmware(7));
     assert_eq!((lease.server.to_string().as_str(), lease.bootfile.as_str()), ("10.77.0.1", "ipxe.efi"));
     assert_eq!(lease.next_server, "10.77.0.2");
     assert!(lease.ip.octets()[3] >= 200, "{}", lease.ip);
-    let plain = ask(&rig, 4, None);
+    let plain = rig.ask(4, Ask::default());
     assert_eq!((plain.server.to_string().as_str(), plain.bootfile.as_str()), ("10.77.0.1", ""));
-    let offers: HashMap<_, _> = proxy.counters().into_iter().collect();
-    assert_eq!(offers["offers"], 1);
+    assert_eq!(counters(&proxy)["offers"], 1);
 
     // A full server with other addresses beside both, told to: each does its part.
     let network = Network::new("10.77.0.0/24".parse().unwrap(), vec!["10.77.0.100-110".parse().unwrap()]);
     let settings = Settings { networks: vec![network], ..Settings::default() };
     let full: Server = rig.start(3, Setup { settings, ..rig.setup() }).unwrap();
-    let lease = ask(&rig, 4, Some(7));
+    let lease = rig.ask(4, firmware(7));
     assert_eq!(lease.bootfile, "ipxe.efi");
     let from = lease.server.to_string();
     assert!(["10.77.0.1", "10.77.0.3"].contains(&from.as_str()), "{from}");
@@ -93,11 +92,11 @@ fn a_proxy_serves_beside_a_server_on_its_own_machine() {
     let rig = rig(2);
     dnsmasq(&rig, 1, &["--bind-interfaces", "--dhcp-range=10.77.0.200,10.77.0.220,1h"]);
     let _proxy = rig.start(1, proxy(&rig, "undionly.kpxe")).unwrap();
-    let lease = ask(&rig, 2, Some(0));
+    let lease = rig.ask(2, firmware(0));
     assert_eq!((lease.bootfile.as_str(), lease.ip.octets()[3] >= 200), ("undionly.kpxe", true));
     // What is sent to the server's own address still reaches it.
     rig.net.run(2, "ip", &["addr", "add", &format!("{}/24", lease.ip), "dev", "eth0"]);
-    let renew = client::Ask { server: Some(lease.server), timeout: Some(LONG), ..Default::default() };
+    let renew = Ask { server: Some(lease.server), timeout: Some(LONG), ..Default::default() };
     let again = rig.net.inside(2, || rig.host.wait(client::renew("eth0", lease.ip, &renew)).unwrap());
     assert_eq!(again.server.to_string(), "10.77.0.1");
 }
@@ -112,7 +111,7 @@ fn discovery_writes_pairs_that_a_server_reads_back() {
     let server = rig.start(1, Setup { settings, ..rig.setup() }).unwrap();
     // Switched on in this order.
     for (node, last) in [(4, 11), (2, 12), (3, 13)] {
-        assert_eq!(ask(&rig, node, Some(0)).ip.octets()[3], last);
+        assert_eq!(rig.ask(node, firmware(0)).ip.octets()[3], last);
     }
     server.stop();
     assert_eq!(std::fs::read_to_string(&hosts).unwrap().lines().count(), 3);
@@ -120,7 +119,7 @@ fn discovery_writes_pairs_that_a_server_reads_back() {
     let network = Network { ranges: Vec::new(), ..network };
     let settings = Settings { networks: vec![network], hosts: known, ..Settings::default() };
     let _server = rig.start(1, Setup { settings, ..rig.setup() }).unwrap();
-    assert_eq!(ask(&rig, 2, None).ip.octets()[3], 12);
+    assert_eq!(rig.ask(2, Ask::default()).ip.octets()[3], 12);
 }
 
 #[test]
@@ -153,8 +152,7 @@ fn one_server_has_two_wires_and_two_servers_share_a_machine() {
         ..rig.setup()
     };
     let ask = |node, interface: &str| {
-        let ask = client::Ask { timeout: Some(LONG), ..Default::default() };
-        let lease = rig.net.inside(node, || rig.host.wait(client::request(interface, &ask)).unwrap());
+        let lease = rig.ask_on(node, interface, Ask::default()).unwrap();
         (lease.ip.to_string(), lease.server.to_string())
     };
     let expected = [("10.77.0.100", "10.77.0.1"), ("10.78.0.100", "10.78.0.1")].map(|(a, b)| (a.into(), b.into()));
@@ -181,14 +179,9 @@ fn an_address_behind_a_relay_is_asked_for_by_ping() {
     let far = Network::new("10.79.0.0/24".parse().unwrap(), vec!["10.79.0.100-110".parse().unwrap()]);
     let settings = Settings { networks: vec![far], ..Settings::default() };
     let server = rig.start(1, Setup { settings, probe: Duration::from_millis(300), ..rig.setup() }).unwrap();
-    let ask = client::Ask {
-        mac: Some("02:00:00:00:00:79".parse().unwrap()),
-        relay: Some([10, 79, 0, 1].into()),
-        server: Some([10, 77, 0, 1].into()),
-        timeout: Some(LONG),
-        ..Default::default()
-    };
-    let lease = rig.net.inside(2, || rig.host.wait(client::request("eth0", &ask)).unwrap());
+    let mac = Some("02:00:00:00:00:79".parse().unwrap());
+    let (relay, asked) = (Some([10, 79, 0, 1].into()), Some([10, 77, 0, 1].into()));
+    let lease = rig.ask(2, Ask { mac, relay, server: asked, ..Ask::default() });
     assert_eq!(lease.ip.to_string(), "10.79.0.101");
     let conflict = rig.event(&server, "conflict");
     assert!(conflict.ip == "10.79.0.100" && conflict.message.contains("answers pings"), "{conflict:?}");
