@@ -62,6 +62,20 @@ fn a_request_that_names_another_server_is_not_ours() {
     let outcome = handle(&mut rules, &other, NOW);
     assert!(outcome.reply.is_none() && outcome.events.iter().any(|event| event.event == "foreign"));
     assert_eq!(rules.bound(NOW).len(), 1, "what it has stays its own");
+    // What was only offered is free again.
+    let offered = answer(&mut rules, &from(8, Kind::Discover, &[])).yiaddr;
+    handle(&mut rules, &from(8, Kind::Request, &[address(50, ip(200)), address(54, ip(9))]), NOW);
+    assert_eq!(answer(&mut rules, &from(9, Kind::Discover, &[])).yiaddr, offered);
+}
+
+#[test]
+fn a_released_address_comes_back_to_its_client() {
+    let mut rules = rules();
+    let mine = lease(&mut rules, 7, NOW).unwrap();
+    let release = Packet { ciaddr: mine, ..from(7, Kind::Release, &[address(54, SERVER)]) };
+    assert_eq!(handle(&mut rules, &release, NOW).events[0].event, "released");
+    assert!(rules.bound(NOW).is_empty());
+    assert_eq!(lease(&mut rules, 7, NOW + 1), Some(mine));
 }
 
 #[test]
@@ -209,6 +223,8 @@ fn a_declined_address_rests_and_its_client_gets_another() {
     assert_ne!(lease(&mut rules, 7, NOW + 1), Some(mine));
     let wish = from(8, Kind::Discover, &[address(50, mine)]);
     assert_ne!(answer(&mut rules, &wish).yiaddr, mine, "nor does who wishes for it");
+    assert!(lease(&mut rules, 8, NOW + 2).is_some() && lease(&mut rules, 9, NOW + 3).is_none(), "the range is empty");
+    assert_eq!(lease(&mut rules, 9, NOW + 603), Some(mine), "a lease long it rests");
 }
 
 #[test]
@@ -217,7 +233,7 @@ fn inform_is_answered_to_its_address_without_a_lease() {
     let question = Packet { ciaddr: ip(77), ..from(8, Kind::Inform, &[]) };
     let told = answer(&mut rules, &question);
     assert_eq!((told.kind(), told.yiaddr, told.ciaddr), (Some(Kind::Ack), Ipv4Addr::UNSPECIFIED, ip(77)));
-    assert!([50, 51, 58, 59].iter().all(|code| !told.options.contains_key(code)));
+    assert!([50, 51, 58, 59].iter().all(|code| !told.options.contains_key(code)) && told.options.contains_key(&3));
     assert_eq!(WAY.target(&question, &told, NOBODY, false), Target::Address(SocketAddrV4::new(ip(77), 68)));
     assert!(rules.bound(NOW).is_empty());
 }

@@ -167,52 +167,6 @@ fn init_reboot_and_renewing_are_answered_by_the_book() {
 }
 
 #[test]
-fn another_servers_client_is_let_go() {
-    let mut rules = rules();
-    let (_, offered) = reply(&mut rules, &from(7, Kind::Discover, &[]), NOW).unwrap();
-    let foreign = from(7, Kind::Request, &[address(50, ip(200)), address(54, ip(9))]);
-    let outcome = handle(&mut rules, &foreign, NOW);
-    assert!(outcome.reply.is_none() && outcome.events[0].event == "foreign");
-    let (_, next) = reply(&mut rules, &from(8, Kind::Discover, &[]), NOW).unwrap();
-    assert_eq!(next, offered, "the offer is free again");
-}
-
-#[test]
-fn released_comes_back_and_declined_rests() {
-    let mut rules = rules();
-    let first = lease(&mut rules, 7, NOW).unwrap();
-    let release = Packet { ciaddr: first, ..from(7, Kind::Release, &[address(54, SERVER)]) };
-    assert_eq!(handle(&mut rules, &release, NOW).events[0].event, "released");
-    assert!(rules.bound(NOW).is_empty());
-    assert_eq!(lease(&mut rules, 7, NOW + 1), Some(first));
-    let decline = from(7, Kind::Decline, &[address(50, first), address(54, SERVER)]);
-    assert_eq!(handle(&mut rules, &decline, NOW + 2).events[0].event, "declined");
-    for mac in 7..9 {
-        assert_ne!(lease(&mut rules, mac, NOW + 3), Some(first));
-    }
-    assert_eq!(lease(&mut rules, 9, NOW + 3), None, "it rests");
-    assert_eq!(lease(&mut rules, 9, NOW + 603), Some(first));
-}
-
-#[test]
-fn relays_inform_and_bootp() {
-    let mut rules = rules();
-    let relayed = |giaddr| Packet { giaddr, ..from(7, Kind::Discover, &[(82, vec![1, 1, 9])]) };
-    let reply = handle(&mut rules, &relayed(ip(3)), NOW).reply.unwrap();
-    assert_eq!((reply.giaddr, reply.options[&82].as_slice()), (ip(3), [1, 1, 9].as_slice()));
-    assert!(handle(&mut rules, &relayed(Ipv4Addr::new(10, 9, 0, 1)), NOW).reply.is_none(), "another subnet");
-    let inform = Packet { ciaddr: ip(77), ..from(8, Kind::Inform, &[]) };
-    let reply = handle(&mut rules, &inform, NOW).reply.unwrap();
-    assert_eq!((reply.yiaddr, reply.ciaddr), (Ipv4Addr::UNSPECIFIED, ip(77)));
-    assert!(!reply.options.contains_key(&51) && reply.options.contains_key(&3));
-    let bootp = Packet { chaddr: vec![2, 0, 0, 0, 0, 1], ..Packet::default() };
-    let reply = handle(&mut rules, &bootp, NOW).reply.unwrap();
-    assert_eq!((reply.yiaddr, reply.kind()), (ip(20), None));
-    let stranger = Packet { chaddr: vec![2, 0, 0, 0, 0, 9], ..Packet::default() };
-    assert!(handle(&mut rules, &stranger, NOW).reply.is_none());
-}
-
-#[test]
 fn settings_that_cannot_be_are_refused() {
     let mut outside = settings();
     outside.networks[0].ranges[0].last = Ipv4Addr::new(10, 0, 1, 5);
