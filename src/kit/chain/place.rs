@@ -7,33 +7,18 @@ use tokio::time::timeout;
 
 use super::PORT;
 use crate::host::{Fault, Result};
+use crate::kit::net;
 
-/// Host and port of a text; the port is 30765 unless said.
-fn split(text: &str) -> Option<(&str, u16)> {
-    if text.parse::<IpAddr>().is_ok() {
-        return Some((text, PORT));
-    }
-    let Some((host, port)) = text.rsplit_once(':') else { return Some((text, PORT)) };
-    let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    Some((host, port.parse().ok()?))
-}
-
-/// Looks a server up. IPv4 comes first where a name has both.
+/// Looks a server up; the port is 30765 unless said.
 ///
 /// # Errors
 /// `chain.address`: not a host, or no such host.
 pub async fn resolve(text: &str, limit: Duration) -> Result<Vec<SocketAddr>> {
     let bad = |why: String| Fault::new("chain.address", format!("cannot find server `{text}`: {why}"));
-    let (host, port) =
-        split(text).filter(|(host, _)| !host.is_empty()).ok_or_else(|| bad("not a host or host:port".into()))?;
-    let found = timeout(limit, tokio::net::lookup_host((host, port)))
+    timeout(limit, net::resolve(text, PORT))
         .await
         .map_err(|_| bad("the name was not resolved in time".into()))?
-        .map_err(|error| bad(error.to_string()))?;
-    let mut found: Vec<SocketAddr> = found.collect();
-    found.sort_by_key(SocketAddr::is_ipv6);
-    found.dedup();
-    if found.is_empty() { Err(bad("the name has no address".into())) } else { Ok(found) }
+        .map_err(bad)
 }
 
 /// What `bind` says: address and port, either of which may be missing (`10.0.0.1`, `:0`, `[::1]:7000`).
@@ -60,13 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_and_ports() {
-        assert_eq!(split("server"), Some(("server", PORT)));
-        assert_eq!(split("server:7"), Some(("server", 7)));
-        assert_eq!(split("10.0.0.1:7"), Some(("10.0.0.1", 7)));
-        assert_eq!(split("::1"), Some(("::1", PORT)));
-        assert_eq!(split("[::1]:7"), Some(("::1", 7)));
-        assert_eq!(split("server:seven"), None);
+    fn addresses_and_ports() {
         assert_eq!(parse_bind("10.0.0.1").unwrap(), (Some([10, 0, 0, 1].into()), None));
         assert_eq!(parse_bind(":0").unwrap(), (None, Some(0)));
         assert_eq!(parse_bind("[::1]:7").unwrap(), (Some("::1".parse().unwrap()), Some(7)));

@@ -4,8 +4,10 @@ mod configure;
 mod events;
 mod interface;
 mod mac;
+mod place;
 
 pub use configure::{configure, up};
 pub use events::Events;
 pub use interface::{Interface, find, interfaces};
 pub use mac::Mac;
+pub use place::resolve;
