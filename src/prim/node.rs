@@ -1,7 +1,7 @@
 //! `node`: the machine kar runs on.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::ground::Ground;
 use super::prelude::*;
@@ -30,6 +30,14 @@ const BUILT_IN: &str = "built-in/std";
 /// The running recipe with all it has read.
 fn job_of(ctx: &NativeCallContext, args: Map) -> Result<Job> {
     let sources = Ground::of(ctx).scripts.sources();
+    // What is typed has a name like a file, and a node could call nothing of it.
+    let typed = |(name, file, _): &(String, Option<PathBuf>, String)| {
+        file.as_ref().is_some_and(|file| !file.exists()).then(|| name.clone())
+    };
+    if let Some(name) = sources.scripts.iter().find_map(typed) {
+        let message = format!("cannot make a job of this run: `{name}` is no file, as what is typed in a session");
+        return Err(Fault::new("node.job", message).hint("call it in a recipe, and that with `kar run FILE`"));
+    }
     let whole = |path: &Path| {
         let real = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
         real.display().to_string().trim_start_matches('/').to_string()
@@ -150,7 +158,7 @@ pub mod module {
     /// `args` do not travel.
     ///
     /// # Errors
-    /// - `node.job`: a script lies where it cannot lie below a folder of the node
+    /// - `node.job`: there is no recipe, as in a session; or a script lies where it cannot lie below a folder of the node
     ///
     /// # Example
     /// ```rhai

@@ -122,6 +122,16 @@ fn an_error_stands_in_the_line_that_is_wrong() {
 }
 
 #[test]
+fn a_line_is_no_recipe_that_a_node_could_go_on_with() {
+    session(|mut session, host| {
+        let mut run = |text: &str| session.run(text, &host.end().child()).map(|value| value.to_string());
+        run("let args = #{ nodes: 3 };").unwrap();
+        let fault = run("node::job(args)").unwrap_err().fault;
+        assert!(fault.kind == "node.job" && fault.message.contains("typed"), "{fault}");
+    });
+}
+
+#[test]
 fn a_second_let_closes_what_the_first_held() {
     session(|mut session, host| {
         let mut run = |text: &str| session.run(text, &host.end().child()).map(|value| value.to_string());

@@ -39,7 +39,9 @@ impl Job {
         args: Map<String, Value>,
     ) -> Result<Job> {
         let job = Job { form: FORM, recipe: recipe.into(), lib, scripts, args };
-        job.check().map(|()| job)
+        let fault = |why| Fault::new("node.job", format!("cannot make a job of `{}`: {why}", recipe.escape_debug()));
+        job.check().map_err(fault)?;
+        Ok(job)
     }
 
     /// # Errors
@@ -58,23 +60,25 @@ impl Job {
             _ => {}
         }
         let job: Job = serde_json::from_value(value).map_err(|error| wrong(&error.to_string()))?;
-        job.check().map(|()| job)
+        job.check().map_err(|why| wrong(&why))?;
+        Ok(job)
     }
 
     pub fn text(&self) -> String {
         serde_json::to_string(self).expect("texts and numbers have a JSON form")
     }
 
-    fn check(&self) -> Result<()> {
+    /// Or why it is none.
+    fn check(&self) -> std::result::Result<(), String> {
         for path in self.scripts.keys().chain(&self.lib) {
             let plain = !path.is_empty() && !path.contains('\0');
             if !plain || !Path::new(path).components().all(|part| matches!(part, Component::Normal(_))) {
-                return Err(wrong(&format!("`{}` is no path inside a folder", path.escape_debug())));
+                return Err(format!("`{}` is no path inside a folder", path.escape_debug()));
             }
         }
         match self.scripts.contains_key(&self.recipe) {
             true => Ok(()),
-            false => Err(wrong(&format!("the recipe `{}` is not among its scripts", self.recipe.escape_debug()))),
+            false => Err(format!("the recipe `{}` is not among its scripts", self.recipe.escape_debug())),
         }
     }
 
@@ -122,7 +126,8 @@ mod tests {
     #[test]
     fn paths_that_lead_out_are_refused() {
         for path in ["", "/etc/passwd", "../x", "a/../../x", "a/./b/..", "."] {
-            assert_eq!(job(path).unwrap_err().kind, "node.job", "{path}");
+            let fault = job(path).unwrap_err();
+            assert!(fault.kind == "node.job" && fault.message.starts_with("cannot make a job"), "{fault}");
         }
         let text = job("a").unwrap().text().replace("\"form\":1", "\"form\":2");
         assert!(Job::parse(text.as_bytes()).unwrap_err().message.contains("form 2"));
