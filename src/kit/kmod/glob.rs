@@ -85,9 +85,10 @@ mod tests {
     }
 
     proptest! {
-        /// The C library's own is the peer.
+        /// The C library's own is the peer, for sets that end: of others POSIX says nothing, and glibc takes `[` for itself in
+        /// `[a` but matches nothing with `[a-`.
         #[test]
-        fn as_fnmatch(pattern in "[ab*?\\[\\]!^-]{0,8}", text in "[ab\\[-]{0,8}") {
+        fn as_fnmatch(pattern in "([ab*?\\]!^-]|\\[[!^]?\\]?[ab*?\\[!^-]{1,4}\\]){0,6}", text in "[ab\\[-]{0,8}") {
             let (p, t) = (std::ffi::CString::new(pattern.clone()).unwrap(), std::ffi::CString::new(text.clone()).unwrap());
             // SAFETY: both are terminated and live until the call returns.
             let theirs = unsafe { libc::fnmatch(p.as_ptr(), t.as_ptr(), 0) } == 0;
