@@ -14,7 +14,7 @@ use super::peer::{Peer, Said};
 use super::report::Phase;
 use super::session::{Event, Session, stopped};
 use super::tree::Tree;
-use super::{QUIET, plan};
+use super::{PULSE, QUIET, plan};
 use crate::host::{Fault, Level, Result, format_duration, format_size};
 
 /// Bytes still to be sent for which joining a running chain is worth two rounds.
@@ -93,7 +93,7 @@ impl Session {
     pub(super) fn join(&mut self, who: (String, SocketAddr, u16), want: Want, stream: Channel) {
         let id = self.next_id;
         self.next_id += 1;
-        let peer = Peer::start(stream, QUIET, self.tell.clone(), move |said| Event::Node(id, said));
+        let peer = Peer::start(stream, PULSE, QUIET, self.tell.clone(), move |said| Event::Node(id, said));
         let member = Member::new(id, peer, who, want, self.shared.opened.elapsed().as_secs_f64());
         self.note(Level::Info, &format!("{} joined session `{}`", member.label(), self.shared.session));
         self.members.push(member);
@@ -192,7 +192,7 @@ impl Session {
     pub(super) fn turn_away(&mut self, late: Arrival) {
         let Some(stream) = late.stream else { return };
         let (tell, _) = mpsc::channel::<()>(1);
-        let peer = Peer::start(stream, QUIET, tell, |_| ());
+        let peer = Peer::start(stream, PULSE, QUIET, tell, |_| ());
         let message = format!("session `{}` has started without it", self.shared.session);
         peer.say(&Message::Abort { kind: "chain.late".into(), message });
         self.tasks.spawn(peer.part());

@@ -52,15 +52,18 @@ pub enum Message {
         epoch: u64,
         why: String,
     },
-    /// Node to server, a few times a second.
+    /// Node to server, now and then.
     State(State),
-    /// Node to server: the whole stream is safely in the sink, and all that I feed have it, as of order `seq`.
+    /// Node to server: the whole stream is safely in the sink.
     Done {
-        seq: u64,
         bytes: u64,
         digest: String,
         entries: u64,
         warnings: Vec<String>,
+    },
+    /// Node to server, after [`Message::Done`]: all that I feed have it too, as of order `seq`.
+    Drained {
+        seq: u64,
     },
     /// Server to node: all others wait for your sink; leave, and come back for the rest.
     Evict,
@@ -248,8 +251,7 @@ mod tests {
     fn the_longest_result_fits_a_frame() {
         // JSON writes the worst characters with six bytes each, and cleaned texts hold none of them.
         let warnings = few(&vec!["\u{10ffff}\"\u{1}".repeat(300); 1000]);
-        let done =
-            Message::Done { seq: u64::MAX, bytes: u64::MAX, digest: "f".repeat(64), entries: u64::MAX, warnings };
+        let done = Message::Done { bytes: u64::MAX, digest: "f".repeat(64), entries: u64::MAX, warnings };
         let sent = done.frame();
         let (_, payload) = frame::decode(&sent).unwrap();
         assert_eq!(Message::parse(payload), Some(done));

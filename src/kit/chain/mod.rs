@@ -89,6 +89,9 @@ pub const SILENCE: Duration = Duration::from_secs(10);
 /// How often a side with nothing to say says that it is there.
 const PING: Duration = Duration::from_millis(500);
 
+/// How often the server says so to its nodes, which are patient: all of it goes through the port that feeds the chain.
+const PULSE: Duration = Duration::from_secs(2);
+
 /// How long a connection may take to say who it is.
 pub const HELLO: Duration = Duration::from_secs(5);
 

@@ -130,12 +130,12 @@ impl World {
                     self.tree.gone(position)
                 }
             },
-            Word::Done { seq } if seq == self.seqs[at] => {
+            Word::Drained { seq } if seq == self.seqs[at] => {
                 self.done[at] = true;
                 self.places[at].orders.push_back(Order::Bye);
                 self.tree.complete(at)
             }
-            Word::Done { .. } => Vec::new(),
+            Word::Drained { .. } => Vec::new(),
         };
         for parent in told {
             if !self.out[parent] && !self.done[parent] {

@@ -20,11 +20,14 @@ use super::report::{Failure, NodeReport, speed};
 use super::sink::{SinkThread, Taken, panicked};
 use super::store::Store;
 use super::upstream::{self, News};
-use super::{SILENCE, upstream::Link};
+use super::{PING, SILENCE, upstream::Link};
 use crate::host::{Cancel, Fault, Level, Result, format_duration, format_size};
 
-/// How often the server is told how this node is.
-const STATE: Duration = Duration::from_millis(250);
+/// How often a node looks at itself, and how many looks it tells the server of: every second one, each of which costs the server's port a
+/// packet in return, but all of them for a while where others wait for it or its link broke.
+const LOOK: Duration = Duration::from_millis(200);
+const TOLD: u32 = 2;
+const WHILE: u32 = 10;
 
 /// What became of a node's part in a chain.
 pub enum Step {
@@ -52,9 +55,14 @@ struct Node<'a> {
     tasks: JoinSet<()>,
     news: mpsc::Sender<News>,
     position: usize,
-    /// The last order about whom to feed, and the one as of which the server was told that all is done.
+    /// The last order about whom to feed.
     seq: u64,
-    told: Option<u64>,
+    /// Whether the server was told that the sink has it all; and as of which order all behind have it too.
+    done: bool,
+    drained: Option<u64>,
+    /// Looks so far, and up to which one each is told.
+    looks: u32,
+    eager: u32,
     /// How long others waited for its sink.
     stalled: Duration,
     started: Instant,
@@ -80,7 +88,7 @@ pub async fn run(
         _ => 0,
     };
     let (tell, mut events) = mpsc::channel(64);
-    let peer = Peer::start(stream, SILENCE, tell, |said| said);
+    let peer = Peer::start(stream, PING, SILENCE, tell, |said| said);
     let (news, mut heard) = mpsc::channel(8);
     let (mut feeder, over) = Feeder::new(store.clone(), &session, secret, options.address);
     feeder.scope = scope;
@@ -98,7 +106,10 @@ pub async fn run(
         news,
         position: 0,
         seq: 0,
-        told: None,
+        done: false,
+        drained: None,
+        looks: 0,
+        eager: 0,
         stalled: Duration::ZERO,
         started: Instant::now(),
         taken: None,
@@ -117,17 +128,23 @@ impl Node<'_> {
         entrance: &mut Option<TcpListener>,
         cancel: &Cancel,
     ) -> Result<Outcome> {
-        let mut tick = interval(STATE);
+        let mut tick = interval(LOOK);
         let store = self.store.clone();
         loop {
             let drained = store.look(|ledger| ledger.drained());
             match &self.taken {
                 // Who has no copy is here for those behind alone.
                 Some(Err(_)) if drained || !store.look(|ledger| ledger.feeds()) => break,
-                Some(Ok(taken)) if drained && self.told != Some(self.seq) => {
-                    self.peer.say(&Message::State(self.state(false)));
-                    self.peer.say(&done(taken, self.seq));
-                    self.told = Some(self.seq);
+                Some(Ok(taken)) => {
+                    if !self.done {
+                        self.peer.say(&Message::State(self.state(false)));
+                        self.peer.say(&done(taken));
+                        self.done = true;
+                    }
+                    if drained && self.drained != Some(self.seq) {
+                        self.peer.say(&Message::Drained { seq: self.seq });
+                        self.drained = Some(self.seq);
+                    }
                 }
                 // The rest of the stream comes another time; those behind have what there is.
                 None if drained && self.sink.missing().is_some() => return Ok(Outcome::Away),
@@ -145,6 +162,7 @@ impl Node<'_> {
                     }
                 }
                 Some(News::Broken { epoch, why }) = heard.recv() => {
+                    self.eager = self.looks + WHILE;
                     self.peer.say(&Message::FeedDown { epoch, why: clean(&why) });
                 }
                 Some(said) = events.recv() => match said {
@@ -171,9 +189,13 @@ impl Node<'_> {
             self.store.look(|ledger| ledger.sink().is_some_and(|sink| sink < ledger.high() && sink <= ledger.acked()));
         let waits = waits && self.store.is_full();
         if waits {
-            self.stalled += STATE;
+            self.stalled += LOOK;
+            self.eager = self.looks + WHILE;
         }
-        self.peer.say(&Message::State(self.state(waits)));
+        if self.looks < self.eager || self.looks.is_multiple_of(TOLD) {
+            self.peer.say(&Message::State(self.state(waits)));
+        }
+        self.looks += 1;
     }
 
     fn state(&self, waits: bool) -> State {
@@ -211,9 +233,9 @@ impl Node<'_> {
             Said::Message(Message::Abort { kind, message }) => {
                 return Err(Fault::new(clean(&kind), clean(&message)));
             }
-            Said::Message(Message::Bye) => return Ok(self.told.is_some()),
+            Said::Message(Message::Bye) => return Ok(self.done),
             // Whoever has it all and was told to go in a moment needs no server any more.
-            Said::Gone(_) if self.told == Some(self.seq) => return Ok(true),
+            Said::Gone(_) if self.done && self.drained == Some(self.seq) => return Ok(true),
             Said::Gone(why) => {
                 let at = format_size(self.sink.written());
                 return Err(Fault::new("chain.server", format!("{} vanished: {why} at {at}", self.server)));
@@ -321,9 +343,8 @@ async fn noted(events: &mut mpsc::Receiver<Said>) {
     let _ = tokio::time::timeout(SILENCE, heard).await;
 }
 
-fn done(taken: &Taken, seq: u64) -> Message {
+fn done(taken: &Taken) -> Message {
     Message::Done {
-        seq,
         bytes: taken.bytes,
         digest: taken.digest.clone(),
         entries: taken.delivered.entries,

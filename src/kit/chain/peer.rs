@@ -7,11 +7,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::SILENCE;
 use super::channel::{Channel, ReadEnd, WriteEnd};
 use super::frame::{self, Kind};
 use super::message::Message;
 use super::wire::{WireError, read_small};
-use super::{PING, SILENCE};
 
 /// How long the other side may take to read the last words.
 const PARTING: Duration = Duration::from_secs(2);
@@ -29,10 +29,11 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// The other side may be silent for `quiet`. What it says comes to `events`, made into the receiver's own event by `shape`. A receiver that is
+    /// Says something every `pulse`; the other side may be silent for `quiet`. What it says comes to `events`, made into the receiver's own event by `shape`. A receiver that is
     /// slow holds the connection back, not memory.
     pub fn start<E: Send + 'static>(
         stream: Channel,
+        pulse: Duration,
         quiet: Duration,
         events: mpsc::Sender<E>,
         shape: impl Fn(Said) -> E + Send + 'static,
@@ -41,7 +42,7 @@ impl Peer {
         let Channel { reader, writer } = stream;
         let task = tokio::spawn(async move {
             let listen = listen(reader, quiet, events, shape);
-            let speak = speak(writer, queue);
+            let speak = speak(writer, pulse, queue);
             tokio::pin!(listen, speak);
             tokio::select! {
                 _ = &mut listen => {}
@@ -98,9 +99,9 @@ async fn listen<E>(mut reader: ReadEnd, quiet: Duration, events: mpsc::Sender<E>
     }
 }
 
-async fn speak(mut writer: WriteEnd, mut queue: mpsc::UnboundedReceiver<Vec<u8>>) {
+async fn speak(mut writer: WriteEnd, pulse: Duration, mut queue: mpsc::UnboundedReceiver<Vec<u8>>) {
     loop {
-        let frame = match timeout(PING, queue.recv()).await {
+        let frame = match timeout(pulse, queue.recv()).await {
             Ok(Some(frame)) => frame,
             Ok(None) => break,
             Err(_) => frame::encode(Kind::Ping, 0, &[]),

@@ -168,9 +168,20 @@ impl Session {
         });
         let cancel = self.cancel.clone();
         loop {
-            match (&self.source_done, self.members.iter().any(Member::is_active)) {
+            let missing = self.members.iter().any(|member| member.is_active() && !member.whole);
+            match (&self.source_done, missing) {
                 (Some(Err(fault)), _) => return Err(self.source_failed(fault)),
-                (Some(Ok(end)), false) => return Ok(*end),
+                (Some(Ok(end)), false) => {
+                    let end = *end;
+                    // That all behind have it is on its way still, node by node, and no news.
+                    for at in 0..self.members.len() {
+                        if self.members[at].is_active() {
+                            self.done(at);
+                        }
+                    }
+                    self.show();
+                    return Ok(end);
+                }
                 _ => {}
             }
             if self.members.iter().all(|m| m.report.failure.is_some()) {

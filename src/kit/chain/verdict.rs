@@ -42,20 +42,18 @@ impl Session {
                 }
             }
             Said::Message(Message::Away) => self.away(at),
-            Said::Message(Message::Done { seq, bytes, digest, entries, warnings }) => {
+            Said::Message(Message::Done { bytes, digest, entries, warnings }) => {
                 let report = &mut member.report;
                 (report.bytes, report.digest, report.entries) = (bytes, Some(clean(&digest)), entries);
                 report.warnings = warnings.iter().map(|warning| clean(warning)).collect();
                 member.whole = true;
-                // As of an older order: it has somebody else to feed by now, and says so again.
-                if seq == member.seq {
-                    member.close(State::Done, self.started);
-                    if let Some(peer) = member.peer.as_ref().filter(|_| self.options.release.is_none()) {
-                        peer.say(&Message::Bye);
-                    }
-                    let told = self.tree.complete(at + 1);
-                    self.tell(told);
-                }
+            }
+            // As of an older order: it has somebody else to feed by now, and says so again.
+            Said::Message(Message::Drained { seq }) if seq != member.seq => {}
+            Said::Message(Message::Drained { .. }) if member.whole => {
+                self.done(at);
+                let told = self.tree.complete(at + 1);
+                self.tell(told);
             }
             Said::Message(Message::Trouble { kind, message }) => {
                 let message = clean(&message);
@@ -76,6 +74,15 @@ impl Session {
                 self.broken(at + 1, epoch, &why);
             }
             Said::Message(_) => self.lost(at, "chain.protocol", "said something out of order".into()),
+        }
+    }
+
+    /// Has its copy, and is needed by nobody any more.
+    pub(super) fn done(&mut self, at: usize) {
+        let member = &mut self.members[at];
+        member.close(State::Done, self.started);
+        if let Some(peer) = member.peer.as_ref().filter(|_| self.options.release.is_none()) {
+            peer.say(&Message::Bye);
         }
     }
 
@@ -114,11 +121,15 @@ impl Session {
         let label = self.members[at].label();
         // The chain's own words follow the name; what a sink says stands for itself.
         let joint = if kind == "chain.lost" || kind == "chain.protocol" { " " } else { ": " };
+        let text = format!("{label}{joint}{why}");
         let member = &mut self.members[at];
-        let whole = member.whole;
-        if !whole && member.report.failure.is_none() {
+        if member.whole {
+            self.note(Level::Warn, &format!("{text}; its copy is whole"));
+            self.close_up(at, State::Done);
+            return;
+        }
+        if member.report.failure.is_none() {
             self.causes.push(at);
-            let text = format!("{label}{joint}{why}");
             // It may wake up again, and then learns of it.
             let abort = Message::Abort {
                 kind: kind.into(),
@@ -133,7 +144,7 @@ impl Session {
                 (self.shared.notes)(Level::Error, &text);
             }
         }
-        self.close_up(at, if whole { State::Done } else { State::Out });
+        self.close_up(at, State::Out);
     }
 
     /// Nothing more comes of this node: it may go, and the next one in front feeds those that it fed.

@@ -12,7 +12,7 @@ pub enum Order {
 
 pub enum Word {
     Broken { position: usize, epoch: u64, has: u64 },
-    Done { seq: u64 },
+    Drained { seq: u64 },
     Away,
     Gone,
 }
@@ -74,7 +74,7 @@ impl Place {
             self.leave();
         } else {
             self.told = Some(self.seq);
-            self.words.push_back(Word::Done { seq: self.seq });
+            self.words.push_back(Word::Drained { seq: self.seq });
         }
         true
     }
