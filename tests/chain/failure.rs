@@ -1,9 +1,10 @@
 //! A failure anywhere is a failure everywhere it matters, and nowhere else.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kar::host::Cancel;
-use kar::kit::chain::receive;
+use kar::kit::chain::{Notes, Offer, OfferOptions, ReceiveOptions, receive};
 use kar::kit::stream::into_command;
 
 use crate::parts::{Door, Kept, Net, Pattern, ends, eventually};
@@ -164,6 +165,36 @@ async fn a_node_that_is_cancelled_is_named() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_is_dropped_is_named() {
     a_node_leaves(Net(45), false, " vanished: connection").await;
+}
+
+/// It was there still for the node behind it alone: that one is fed by somebody else, and nobody lacks anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_vanishes_once_its_copy_is_whole_costs_nobody_anything() {
+    let net = Net(48);
+    let folder = crate::harness::scratch();
+    let slow = folder.path().join("slow");
+    std::fs::write(&slow, "0.5").unwrap();
+    let said = Arc::new(Mutex::new(Vec::<String>::new()));
+    let note = said.clone();
+    let notes: Notes = Arc::new(move |_, text| note.lock().unwrap().push(text.into()));
+    let options = OfferOptions { nodes: Some(2), notes, ..net.offering() };
+    let offer = Offer::open(Pattern::of(LENGTH), options).await.unwrap();
+    let kept = [Kept::default(), Kept::default()];
+    let first = net.node(&offer, 1, kept[0].sink());
+    let faults = Some(folder.path().to_path_buf());
+    let options = ReceiveOptions { buffer: 2 << 20, faults, ..net.receiving(&offer, 2) };
+    let second = tokio::spawn(receive(kept[1].sink(), options, Cancel::new()));
+    eventually("the first one has it all", || offer.progress().nodes.first().is_some_and(|n| n.bytes == LENGTH)).await;
+    assert!(kept[0].whole(LENGTH) && !offer.progress().nodes[0].done);
+    first.abort();
+    eventually("it is noticed", || said.lock().unwrap().iter().any(|text| text.ends_with("; its copy is whole"))).await;
+    std::fs::remove_file(slow).unwrap();
+    let report = ends(offer.wait()).await.unwrap();
+    let repairs: Vec<_> = report.repairs.iter().map(|r| (r.node.as_str(), r.from.as_str(), r.to.as_str())).collect();
+    assert_eq!((report.complete, repairs), (2, vec![("node2", "node1", "the server")]));
+    ends(second).await.unwrap().unwrap();
+    assert!(kept[1].whole(LENGTH));
+    net.clean().await;
 }
 
 /// A source that hangs is left behind after a while: the stop of a session does not hang with it.

@@ -29,8 +29,8 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Says something every `pulse`; the other side may be silent for `quiet`. What it says comes to `events`, made into the receiver's own event by `shape`. A receiver that is
-    /// slow holds the connection back, not memory.
+    /// Says something every `pulse`; the other side may be silent for `quiet`. What it says comes to `events`, made into the
+    /// receiver's own event by `shape`. A receiver that is slow holds the connection back, not memory.
     pub fn start<E: Send + 'static>(
         stream: Channel,
         pulse: Duration,
