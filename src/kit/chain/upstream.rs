@@ -26,7 +26,7 @@ use crate::host::{Fault, format_size};
 /// The last node acknowledges after so much of the buffer, at the latest after [`LATEST`]. The others pass that on at
 /// once: what each of them waited would add up, and be kept by all in front meanwhile.
 const PARTS: u64 = 32;
-const LATEST: Duration = Duration::from_millis(50);
+const LATEST: Duration = Duration::from_millis(200);
 const PASS: Duration = Duration::from_millis(2);
 
 /// A link that proved to be one of this session.
