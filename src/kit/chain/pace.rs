@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 const SMALL: usize = 24 << 10;
 const FIRST: usize = SMALL * 2;
 const LARGE: usize = SMALL * 8;
-/// The pace is looked at so often at most, and once something was acknowledged; without that after [`STILL`].
+/// The pace is looked at so often at most, and when something was acknowledged since; when nothing was, after [`STILL`].
+/// Acknowledgements may be further apart than looks, and a look between two of them would see a stream that stands.
 const LOOK: Duration = Duration::from_millis(100);
 const STILL: Duration = Duration::from_secs(1);
 
@@ -39,10 +40,11 @@ impl Pace {
         let elapsed = self.since.elapsed();
         if elapsed >= LOOK {
             let acked = acked();
-            if acked <= self.acked && elapsed < STILL {
+            let new = acked.saturating_sub(self.acked);
+            if new == 0 && elapsed < STILL {
                 return self.size;
             }
-            let rate = (acked - self.acked.min(acked)) as f64 / elapsed.as_secs_f64() / 1000.0;
+            let rate = new as f64 / elapsed.as_secs_f64() / 1000.0;
             let rate = self.rate.map_or(rate, |before| (before + rate) / 2.0);
             self.rate = Some(rate);
             self.size = step(self.size, (rate * self.each) as usize);
@@ -80,5 +82,20 @@ mod tests {
         assert_eq!(after(96 << 10, 60_000), 96 << 10);
         assert_eq!(after(SMALL, 1 << 30), LARGE);
         assert_eq!(after(LARGE, 12_500), 24 << 10);
+    }
+    #[test]
+    fn a_look_between_two_acknowledgements_is_no_standstill() {
+        let mut pace = Pace::new(true);
+        let mut look = |after: Duration, acked: u64| {
+            pace.since = Instant::now() - after;
+            (pace.frame(|| acked), pace.rate)
+        };
+        assert_eq!(look(LOOK, 0), (FIRST, None));
+        let (size, rate) = look(LOOK * 2, 100_000_000);
+        assert!(size == FIRST * 2 && rate.is_some());
+        assert_eq!(look(LOOK, 100_000_000), (size, rate));
+        let (size, slower) = look(STILL, 100_000_000);
+        assert!(slower < rate, "{slower:?}");
+        assert!((0..30).fold(size, |_, _| look(STILL, 100_000_000).0) == SMALL);
     }
 }
