@@ -129,7 +129,11 @@ fn what_goes_wrong_is_told_on_the_console_and_on_the_server() {
     let wrong = ["no_such_module", "cannot join", "10.0.2.2:9", "1 GiB", "/dev/sdz", "/dev/vda"];
     for (words, expected) in [
         ("kar.recipe=tftp://10.0.2.2/wrong.rhai", &wrong[..]),
-        ("kar.recipe=tftp://10.0.2.2/none.rhai", &["none.rhai"]),
+        (
+            "kar.recipe=tftp://10.0.2.2/none.rhai kar.end=rebot",
+            &["none.rhai", "`kar.end=rebot`: it takes wait, reboot, poweroff, shell"],
+        ),
+        ("", &["the kernel's command line names no recipe"]),
         ("kar.recipe=disc", &["kar.recipe=disc", "neither image nor kar has it"]),
     ] {
         let token = server.admit("node1", words);
